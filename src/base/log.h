@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * log - `level event key=value ...` lines on stderr
+ *
+ * An error asks for a person and says the way out; a warning says we go on and how; notice is a change
+ * of state; info a periodic summary; debug per batch. Only processes log; libraries return a struct err.
+ * Owns: the level, the role name and the stderr prefix style (the one mutable global of this module).
+ * Invariant: one line per call, control bytes escaped, never blocks the process on a full pipe.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG, N_LOG_LEVELS };
+
+/* role: a name of at most 31 bytes shown as `role=`; copied. With JOURNAL_STREAM in the environment
+ * lines carry "<N>" priorities instead of timestamps. */
+void log_init(const char *role, enum log_level level);
+void log_set_level(enum log_level level);
+/* False if name is no level. */
+bool log_level_of(const char *name, enum log_level *ret_level);
+const char *log_level_name(enum log_level level);
+/* Lines dropped because stderr would have blocked. */
+uint64_t log_dropped(void);
+
+/* event is "module.verb_past"; fmt makes the key=value part (may be ""). */
+void log_write(enum log_level level, const char *event, const char *fmt, ...) PRINTF(3, 4);
+
+#define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)
+#define log_notice(...) log_write(LOG_NOTICE, __VA_ARGS__)
+#define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
+
+/* A complaint that would repeat: says it now, then at intervals doubling from 1 s to 60 s, with the
+ * number of times it was silent as `repeats=`. Zero-initialise; one per place. */
+struct complaint {
+	int64_t next_us, interval_us;
+	uint64_t silent;
+};
+
+/* True if it should be said now; *ret_repeats gets how often it was not said since. */
+bool complaint_due(struct complaint *c, uint64_t *ret_repeats);
+/* The cause is over: the next complaint is said at once. */
+void complaint_clear(struct complaint *c);
+
+#endif

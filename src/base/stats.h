@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stats - THE table of counters, in one shared memory page
+ *
+ * The supervisor creates the page (memfd) and hands it to every child; each child writes only its own
+ * slot with relaxed atomic stores; anybody may read all slots at any time. Slots outlive the process
+ * in them, so a counter goes on where the killed child left it.
+ * Owns: nothing; the page belongs to whoever mapped it. Must not know: what a counter is used for.
+ */
+#ifndef BASE_STATS_H
+#define BASE_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* X(name, kind, unit, meaning): kind is `counter` (only rises) or `gauge`. */
+#define STATS_LIST(X)                                                                              \
+	X(frames_received, counter, "frames", "WebSocket messages received")                       \
+	X(bytes_received, counter, "bytes", "bytes of those messages")                             \
+	X(frames_unknown, counter, "frames", "frames of an unknown type, skipped")                 \
+	X(frames_bad, counter, "frames", "malformed frames (each drops the connection once)")      \
+	X(frames_duplicate, counter, "frames", "frames at or below the head, dropped")             \
+	X(ops_bad, counter, "ops", "record operations refused by the reader, dead-lettered")       \
+	X(ops_filtered, counter, "ops", "operations outside source.collections")                   \
+	X(connects, counter, "connections", "successful connections to the source")                \
+	X(disconnects, counter, "connections", "connections to the source lost or dropped")        \
+	X(gaps, counter, "gaps", "ranges the source could not prove, recorded as gaps")            \
+	X(events_appended, counter, "events", "events appended to the stream")                     \
+	X(packs_appended, counter, "packs", "stream entries appended")                             \
+	X(bytes_appended, counter, "bytes", "bytes of those entries")                              \
+	X(source_seq, gauge, "seq", "last seq appended to the stream")                             \
+	X(source_epoch, gauge, "epoch", "epoch of that seq")                                       \
+	X(source_time_us, gauge, "microseconds", "time field of the last appended frame")          \
+	X(source_connected, gauge, "bool", "1 while frames can flow")                              \
+	X(backpressure, gauge, "bool", "1 while the reader does not read its socket")              \
+	X(depth_events, gauge, "events", "events in the stream not yet acknowledged")              \
+	X(depth_bytes, gauge, "bytes", "bytes of those events")                                    \
+	X(redis_memory_bytes, gauge, "bytes", "used_memory of Redis")                              \
+	X(events_committed, counter, "events", "events whose batch was committed")                 \
+	X(ops_committed, counter, "ops", "record operations of those events")                      \
+	X(batches_committed, counter, "batches", "transactions committed")                         \
+	X(batch_events, gauge, "events", "size of the last batch")                                 \
+	X(batch_us, gauge, "microseconds", "duration of the last batch")                           \
+	X(commit_time_us, gauge, "microseconds", "source time of the newest committed event")      \
+	X(rows_changed, counter, "rows", "record rows inserted or updated")                        \
+	X(rows_unchanged, counter, "rows", "record rows already there, or newer there")            \
+	X(entries_acked, counter, "entries", "stream entries acknowledged")                        \
+	X(entries_claimed, counter, "entries", "entries taken over from other consumers")          \
+	X(pending_created, counter, "rows", "missing parents entered in standpipe.pending")        \
+	X(pending_completed, counter, "rows", "missing parents that arrived")                      \
+	X(dead_letters, counter, "rows", "events or operations dead-lettered")                     \
+	X(retries, counter, "batches", "batches repeated after a deadlock or a lost connection")   \
+	X(bisections, counter, "batches", "batches split to find a bad event")                     \
+	X(watermark_seq, gauge, "seq", "everything up to here is in PostgreSQL")                   \
+	X(watermark_epoch, gauge, "epoch", "epoch of the watermark")                               \
+	X(pending_rows, gauge, "rows", "missing parents waiting")                                  \
+	X(pending_expired, gauge, "rows", "missing parents given up")                              \
+	X(entries_trimmed, counter, "entries", "acknowledged entries deleted from the stream")     \
+	X(beat_us, gauge, "microseconds", "monotonic time of the child's last sign of life")
+
+enum stats_id {
+#define X(name, kind, unit, meaning) STAT_##name,
+	STATS_LIST(X)
+#undef X
+	N_STATS
+};
+
+enum { STATS_MAX_SLOTS = 72, STATS_VERSION = 1 };
+
+struct stats_slot {
+	char role[16]; /* NUL-terminated, written by the supervisor; "" = unused */
+	uint32_t slot; /* number within the role */
+	uint32_t pid;  /* 0 while no process runs in it */
+	/* Written by the supervisor: processes started here, enum slot_state, the enum child_state of the last
+	 * beat and, while that is CHILD_WAITING, what for (NUL-terminated; may be read half-written). */
+	uint32_t starts, state, doing;
+	char why[240];
+	_Atomic uint64_t value[N_STATS];
+	/* What the child is decoding, so that a crash there names the event (0 = nothing). */
+	_Atomic uint64_t decode_epoch, decode_seq;
+};
+
+struct stats_page {
+	uint32_t version, n_stats;
+	uint32_t supervisor_pid, n_workers;
+	uint64_t started_us; /* wall clock */
+	struct stats_slot slots[STATS_MAX_SLOTS];
+};
+
+/* The row of a counter. */
+struct stats_info {
+	const char *name, *kind, *unit, *meaning;
+};
+extern const struct stats_info stats_info[N_STATS];
+
+static inline void stats_add(struct stats_slot *s, enum stats_id stat, uint64_t n)
+{
+	/* one writer per slot: a plain read-modify-write suffices */
+	atomic_store_explicit(&s->value[stat],
+		atomic_load_explicit(&s->value[stat], memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void stats_set(struct stats_slot *s, enum stats_id stat, uint64_t n)
+{
+	atomic_store_explicit(&s->value[stat], n, memory_order_relaxed);
+}
+
+static inline uint64_t stats_get(const struct stats_slot *s, enum stats_id stat)
+{
+	return atomic_load_explicit(&s->value[stat], memory_order_relaxed);
+}
+
+/* Sum (counters) or maximum (gauges) over all slots. */
+uint64_t stats_total(const struct stats_page *page, enum stats_id stat);
+
+#endif
