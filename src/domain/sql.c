@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "domain/sql.h"
+
+static const char *const type_names[N_SQL_TYPES] = {
+	[SQL_INT2] = "smallint",
+	[SQL_INT4] = "integer",
+	[SQL_INT8] = "bigint",
+	[SQL_TEXT] = "text",
+	[SQL_BYTEA] = "bytea",
+	[SQL_JSONB] = "jsonb",
+	[SQL_TIMESTAMPTZ] = "timestamptz",
+	[SQL_TEXTS] = "text",
+};
+
+static const struct stored_column common[] = {
+	{ "collection", SQL_TEXT },
+	{ "rkey", SQL_INT8 },
+	{ "actor", SQL_INT8 },
+	{ "rev", SQL_INT8 },
+	{ "epoch", SQL_INT4 },
+	{ "seq", SQL_INT8 },
+	{ "cid", SQL_BYTEA },
+	{ "rkey_text", SQL_TEXT },
+};
+
+enum { N_COMMON = sizeof common / sizeof *common };
+
+const char *sql_type_name(enum sql_type type)
+{
+	return type_names[type];
+}
+
+int sql_common_columns(const struct collection *c, struct stored_column *ret)
+{
+	int first = c->nsid ? 1 : 0;
+
+	memcpy(ret, common + first, (size_t)(N_COMMON - first) * sizeof *common);
+	return N_COMMON - first;
+}
+
+/* Every column in parameter order; returns how many, *ret_n_common of them common. */
+static int all_columns(const struct collection *c, struct stored_column *ret, int *ret_n_common)
+{
+	*ret_n_common = sql_common_columns(c, ret);
+	return *ret_n_common + collection_stored(c, ret + *ret_n_common);
+}
+
+static const char *comma(int i)
+{
+	return i ? ", " : "";
+}
+
+static void put_names(struct buf *out, const struct stored_column *cols, int n)
+{
+	for (int i = 0; i < n; i++)
+		buf_printf(out, "%s%s", comma(i), cols[i].name);
+}
+
+void sql_upsert(const struct collection *c, struct buf *out)
+{
+	struct stored_column cols[STORED_MAX];
+	int n_common, n = all_columns(c, cols, &n_common);
+	int n_key = c->nsid ? 2 : 3;
+
+	buf_printf(out, "INSERT INTO bsky.%s AS t (", c->table);
+	put_names(out, cols, n);
+	buf_add_str(out, ")\nSELECT ");
+	for (int i = 0; i < n; i++)
+		buf_printf(out, "%s%s%s", comma(i), cols[i].name, cols[i].type == SQL_TEXTS ? "::text[]" : "");
+	buf_add_str(out, "\nFROM unnest(");
+	for (int i = 0; i < n; i++)
+		buf_printf(out, "%s$%d::%s[]", comma(i), i + 1, type_names[cols[i].type]);
+	buf_add_str(out, ") AS u (");
+	put_names(out, cols, n);
+	buf_add_str(out, ")\nON CONFLICT (");
+	put_names(out, cols, n_key);
+	buf_add_str(out, ") DO UPDATE SET ");
+	for (int i = n_key; i < n; i++)
+		buf_printf(out, "%s%s = excluded.%s", comma(i - n_key), cols[i].name, cols[i].name);
+	buf_add_str(out,
+		"\nWHERE excluded.rev > t.rev OR excluded.rev = t.rev AND (excluded.cid > t.cid OR "
+		"excluded.cid = t.cid AND (excluded.epoch, excluded.seq) < (t.epoch, t.seq))");
+}
+
+/* ---- the view ---- */
+
+static bool is_ref(enum column_type type)
+{
+	return type == COLUMN_REF || type == COLUMN_STRONGREF || type == COLUMN_QUOTE;
+}
+
+static void put_kind_nsid(struct buf *out)
+{
+	buf_add_str(out, "CREATE OR REPLACE FUNCTION bsky.kind_nsid(kind smallint) RETURNS text\n"
+			 "LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE kind");
+	for (int k = 1; k < N_KINDS; k++)
+		buf_printf(out, " WHEN %d THEN '%s'", k, collection_of_kind((enum kind)k)->nsid);
+	buf_add_str(out, " END $$;\n\n");
+}
+
+static void put_has_content(struct buf *out)
+{
+	buf_add_str(out, "CREATE OR REPLACE FUNCTION bsky.has_content(rkey bigint, actor bigint, kind smallint) "
+			 "RETURNS boolean\nLANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT CASE kind");
+	for (int k = 1; k < N_KINDS; k++)
+		buf_printf(out, "\n  WHEN %d THEN EXISTS (SELECT FROM bsky.%s p WHERE p.rkey = $1 AND p.actor = $2)",
+			k, collection_of_kind((enum kind)k)->table);
+	buf_add_str(out, " ELSE false END $$;\n\n");
+}
+
+/* "the referenced key has no content row", for one reference column. */
+static void put_missing(struct buf *out, const struct column *col)
+{
+	const char *or = "";
+
+	buf_add_str(out, "(");
+	for (int k = 1; k < N_KINDS; k++) {
+		if (!(col->kinds & KINDS_OF(k)))
+			continue;
+		buf_printf(out,
+			"%st.%s_kind = %d AND NOT EXISTS (SELECT FROM bsky.%s p WHERE p.rkey = t.%s_rkey"
+			" AND p.actor = t.%s_actor)",
+			or, col->name, k, collection_of_kind((enum kind)k)->table, col->name, col->name);
+		or = "\n      OR ";
+	}
+	buf_add_str(out, ")");
+}
+
+static void put_state(struct buf *out, const struct collection *c)
+{
+	bool any = false;
+
+	buf_add_str(out, "  CASE WHEN d.dead THEN 'deleted'\n");
+	for (const struct column *col = c->columns; col->name; col++) {
+		if (!is_ref(col->type))
+			continue;
+		buf_add_str(out, any ? "\n    OR " : "    WHEN ");
+		put_missing(out, col);
+		any = true;
+	}
+	buf_printf(out, "%s    ELSE 'live' END AS state,\n", any ? " THEN 'waiting'\n" : "");
+}
+
+/* SQL that gives one FIXED column's field back. */
+static void put_field(struct buf *out, const struct column *col)
+{
+	static const char uri[] = "'at://' || (SELECT a2.did FROM bsky.actors a2 WHERE a2.id = t.%s_actor) || '/' || "
+				  "bsky.kind_nsid(t.%s_kind) || '/' || CASE WHEN t.%s_rkey >= 0 THEN bsky.tid(t.%s_rkey) "
+				  "ELSE (SELECT k.rkey_text FROM bsky.keys k WHERE k.rkey = t.%s_rkey AND k.actor = "
+				  "t.%s_actor AND k.kind = t.%s_kind) END";
+	const char *n = col->name;
+
+	buf_printf(out, ", '%s', ", col->path);
+	if (col->type == COLUMN_TIME) {
+		buf_printf(out, "bsky.time(t.%s)", n);
+	} else if (col->type == COLUMN_ACTOR) {
+		buf_printf(out, "(SELECT a2.did FROM bsky.actors a2 WHERE a2.id = t.%s)", n);
+	} else if (col->type == COLUMN_STRONGREF) {
+		buf_add_str(out, "jsonb_build_object('uri', ");
+		buf_printf(out, uri, n, n, n, n, n, n, n);
+		buf_printf(out, ", 'cid', bsky.cid(t.%s_cid))", n);
+	} else {
+		buf_printf(out, uri, n, n, n, n, n, n, n);
+	}
+}
+
+static void put_value(struct buf *out, const struct collection *c)
+{
+	if (c->shape == SHAPE_CONTENT) {
+		buf_add_str(out, "  CASE WHEN NOT d.dead THEN t.value END AS value,\n");
+		return;
+	}
+	buf_printf(out, "  CASE WHEN d.dead THEN NULL WHEN t.raw IS NOT NULL THEN t.value\n"
+			"    ELSE jsonb_build_object('$type', '%s'", c->nsid);
+	for (const struct column *col = c->columns; col->name; col++)
+		put_field(out, col);
+	buf_add_str(out, ") || coalesce(t.extra, '{}') END AS value,\n");
+}
+
+/* One collection's branch of the view. */
+static void put_branch(struct buf *out, const struct collection *c)
+{
+	char nsid[340] = "t.collection";
+	struct buf name = BUF_INIT;
+
+	if (c->nsid) {
+		buf_printf(&name, "'%s'::text", c->nsid);
+		memcpy(nsid, buf_str(&name), name.n + 1);
+		buf_done(&name);
+	}
+	buf_printf(out, "SELECT a.did, %s AS collection, bsky.rkey(t.rkey, t.rkey_text) AS rkey,\n"
+			"  'at://' || a.did || '/' || %s || '/' || bsky.rkey(t.rkey, t.rkey_text) AS uri,\n"
+			"  CASE WHEN NOT d.dead THEN bsky.cid(t.cid) END AS cid, bsky.tid(t.rev) AS rev,\n",
+		nsid, nsid);
+	put_state(out, c);
+	put_value(out, c);
+	buf_printf(out, "  CASE WHEN NOT d.dead THEN t.raw END AS raw, t.rkey AS rkey_id, t.actor AS actor_id\n"
+			"FROM bsky.%s t JOIN bsky.actors a ON a.id = t.actor\n"
+			"  LEFT JOIN bsky.account_states s ON s.actor = t.actor\n"
+			"  CROSS JOIN LATERAL (SELECT t.cid = '' OR\n"
+			"    coalesce((t.epoch, t.seq) <= (s.purge_epoch, s.purge_seq), false) AS dead) d\n",
+		c->table);
+}
+
+/* Text to numbers first, so that each branch of the view is a look-up by key or nothing. */
+static void put_record(struct buf *out)
+{
+	buf_add_str(out,
+		"CREATE OR REPLACE FUNCTION bsky.record(uri text) RETURNS SETOF bsky.records\n"
+		"LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT * FROM bsky.records r\n"
+		"  WHERE r.collection = split_part($1, '/', 4) AND r.rkey_id = bsky.rkey_id(split_part($1, '/', 5))\n"
+		"    AND r.actor_id = bsky.actor_id(split_part($1, '/', 3)) $$;\n"
+		"COMMENT ON FUNCTION bsky.record(text) IS 'The record of an at-uri (with a DID), looked up by key';\n");
+}
+
+void sql_records_view(struct buf *out)
+{
+	put_kind_nsid(out);
+	put_has_content(out);
+	buf_add_str(out, "CREATE OR REPLACE VIEW bsky.records AS\n");
+	for (int i = 0; i < n_collections; i++) {
+		if (i)
+			buf_add_str(out, "UNION ALL\n");
+		put_branch(out, &collections[i]);
+	}
+	buf_add_str(out, ";\nCOMMENT ON VIEW bsky.records IS 'Every record ever seen or deleted: state is live, "
+			 "waiting (something it refers to has not been seen yet) or deleted';\n");
+	put_record(out);
+}

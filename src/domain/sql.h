@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sql - the SQL of a collection, derived from its row
+ *
+ * Pinned by golden files and printed by `standpipe config --sql NSID`. Must not know: connections.
+ */
+#ifndef DOMAIN_SQL_H
+#define DOMAIN_SQL_H
+
+#include "base/buf.h"
+#include "domain/collection.h"
+
+/* SQL name of a type as it travels in a parameter's array ("text" for SQL_TEXTS). */
+const char *sql_type_name(enum sql_type type);
+
+/* Key and version columns that every record table begins with, in parameter order: [collection] rkey actor
+ * rev epoch seq cid rkey_text; ret has room for STORED_MAX. Returns how many (`collection` only for the row
+ * without an NSID). */
+int sql_common_columns(const struct collection *c, struct stored_column *ret);
+
+/* The one statement that merges a batch of one collection: parameters are arrays, one per column, first the
+ * common ones, then those of collection_stored. Create, update and delete alike: the newest (rev, cid)
+ * wins, the same version keeps its smallest position. */
+void sql_upsert(const struct collection *c, struct buf *out);
+
+/* bsky.kind_nsid(), bsky.has_content() and the view bsky.records over every collection, as one script. */
+void sql_records_view(struct buf *out);
+
+#endif
