@@ -1,0 +1,81 @@
+-- SPDX-License-Identifier: MIT
+-- common: stands before every script; what they all know of ids, the head, the group and a pack.
+-- Guarantees: nothing here writes. Numbers are doubles, exact below 2^53, which every seq (protocol),
+-- ordinal and byte count is; tostring() would round from 1e14 on, so text is made by num() only.
+local stream, meta = KEYS[1], KEYS[2]
+
+local function num(n)
+    return string.format('%.0f', n)
+end
+
+local function id_of(text)
+    local epoch, seq = string.match(text, '^(%d+)-(%d+)$')
+    return { epoch = tonumber(epoch), seq = tonumber(seq) }
+end
+
+local function id_text(id)
+    return num(id.epoch) .. '-' .. num(id.seq)
+end
+
+local function above(a, b)
+    return a.epoch > b.epoch or (a.epoch == b.epoch and a.seq > b.seq)
+end
+
+-- Last id ever generated, as text; it survives trims, but not DEL or FLUSHALL.
+local function head()
+    if redis.call('EXISTS', stream) == 0 then
+        return '0-0'
+    end
+    local info = redis.call('XINFO', 'STREAM', stream)
+    for i = 1, #info, 2 do
+        if info[i] == 'last-generated-id' then
+            return info[i + 1]
+        end
+    end
+end
+
+-- The group's last-delivered id as text; nil if there is no such group. The stream must exist.
+local function delivered(group)
+    for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+        local field = {}
+        for i = 1, #info, 2 do
+            field[info[i]] = info[i + 1]
+        end
+        if field['name'] == group then
+            return field['last-delivered-id']
+        end
+    end
+end
+
+-- What the fixed prefix of a pack says (codec/pack.h); nil if the entry is not one of ours.
+local function prefix(entry)
+    local fields = entry[2]
+    if not fields or #fields ~= 2 or fields[1] ~= 'p' or #fields[2] < 88 then
+        return nil
+    end
+    local _, _, prev_epoch, prev_seq, epoch, _, last_seq, ordinal, byte, _, _, n_events =
+        struct.unpack('<I4I4I8I8I8I8I8I8I8I8I8I4', fields[2])
+    if num(epoch) .. '-' .. num(last_seq) ~= entry[1] then
+        return nil
+    end
+    return {
+        prev = { epoch = prev_epoch, seq = prev_seq },
+        ordinal = ordinal, byte = byte, n_events = n_events, n_bytes = #fields[2],
+    }
+end
+
+-- Prefix of the first pack from `from` on, past at most 15 entries that are not ours; nil if none.
+local function pack_from(from)
+    for _, count in ipairs({ 1, 16 }) do
+        local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', count)
+        for _, entry in ipairs(entries) do
+            local p = prefix(entry)
+            if p then
+                return p
+            end
+        end
+        if #entries < count then
+            return nil
+        end
+    end
+end

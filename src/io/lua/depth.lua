@@ -1,0 +1,14 @@
+-- SPDX-License-Identifier: MIT
+-- depth GROUP: events and pack bytes from the oldest entry not yet acked (or not yet delivered) on.
+-- Guarantees: exact for the contiguous part, by subtraction of ordinals; Redis's own lag is not used,
+-- it is wrong after any trim. NOGROUP if the group is gone.
+local m = redis.call('HMGET', meta, 'next_ordinal', 'next_byte')
+if not m[1] then
+    return { 'UNPREPARED' }
+end
+local pending = redis.call('XPENDING', stream, ARGV[1])
+local oldest = pack_from(pending[1] > 0 and pending[2] or '(' .. delivered(ARGV[1]))
+if not oldest then
+    return { 'OK', 0, 0 }
+end
+return { 'OK', tonumber(m[1]) - oldest.ordinal, tonumber(m[2]) - oldest.byte }

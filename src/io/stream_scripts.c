@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The Lua scripts, how they are run, and the reader's calls, which are hardly more than scripts.
+ * A script is known to Redis by its SHA-1, which SCRIPT LOAD returns. SCRIPT FLUSH or a restart of
+ * Redis makes it unknown: then it is loaded and the very same command sent again (NOSCRIPT means
+ * that nothing was run).
+ */
+#include "io/stream_private.h"
+#include "lua_stamp.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* script_NAME is the NUL-terminated text of common.lua and NAME.lua under the given first line. */
+#define X(name, head) \
+	__asm__(".pushsection .rodata\n" \
+		"standpipe_lua_" #name ":\n" \
+		".ascii \"" head "\\n\"\n" \
+		".incbin \"" LUA_DIR "/common.lua\"\n" \
+		".incbin \"" LUA_DIR "/" #name ".lua\"\n" \
+		".byte 0\n" \
+		".popsection\n"); \
+	extern const char script_##name[] __asm__("standpipe_lua_" #name);
+STREAM_SCRIPTS(X)
+#undef X
+
+static const char *const script_texts[N_STREAM_SCRIPTS] = {
+#define X(name, head) [SCRIPT_##name] = script_##name,
+	STREAM_SCRIPTS(X)
+#undef X
+};
+
+/* What a script may answer instead of OK. */
+static const struct script_word {
+	const char *word;
+	enum stream_status status;
+	const char *hint;
+} script_words[] = {
+	{ "UNPREPARED", STREAM_E_UNPREPARED,
+		"is not prepared yet: the keeper does that; is it running?" },
+	{ "MOVED", STREAM_E_MOVED,
+		"has another head than expected: the position must be derived anew" },
+};
+
+/* SCRIPT LOAD; keeps the SHA-1. */
+static enum stream_status load(struct stream *s, enum stream_script script, struct err *err)
+{
+	enum stream_status status;
+	redisReply *reply;
+
+	args_begin(s, "SCRIPT");
+	args_str(s, "LOAD");
+	args_str(s, script_texts[script]);
+	status = stream_call(s, &reply, err);
+	if (status != STREAM_OK)
+		return status;
+	if (reply->type != REDIS_REPLY_STRING || reply->len != 40)
+		return stream_bad_reply(s, reply, err);
+	memcpy(s->sha[script], reply->str, 41);
+	freeReplyObject(reply);
+	return STREAM_OK;
+}
+
+enum stream_status script_begin(struct stream *s, enum stream_script script, struct err *err)
+{
+	enum stream_status status = s->sha[script][0] ? STREAM_OK : load(s, script, err);
+
+	if (status != STREAM_OK)
+		return status;
+	args_begin(s, "EVALSHA");
+	args_str(s, s->sha[script]);
+	args_str(s, "2");
+	args_str(s, s->options.name);
+	args_str(s, s->meta_key);
+	return STREAM_OK;
+}
+
+/* Loads the script while the command stays as it was, then sends that again. */
+static enum stream_status load_and_repeat(
+	struct stream *s, enum stream_script script, struct err *err)
+{
+	char *command = s->command;
+	size_t command_bytes = s->command_bytes;
+	int64_t timeout_us = s->timeout_us;
+	enum stream_half half = s->half;
+	enum stream_status status;
+
+	s->command = NULL;
+	s->half = HALF_NONE;
+	status = load(s, script, err);
+	if (status != STREAM_OK) {
+		redisFreeCommand(command);
+		return status;
+	}
+	redisFreeCommand(s->command);
+	s->command = command;
+	s->command_bytes = command_bytes;
+	s->timeout_us = timeout_us;
+	s->half = half;
+	return stream_send_again(s, err);
+}
+
+/* Turns the first word of a script's reply into a status. */
+static enum stream_status judge_words(struct stream *s, redisReply **reply, struct err *err)
+{
+	const char *word = reply_text(*reply, 0);
+
+	if (strcmp(word, "OK") == 0)
+		return STREAM_OK;
+	for (size_t i = 0; i < sizeof script_words / sizeof *script_words; i++)
+		if (strcmp(word, script_words[i].word) == 0) {
+			const char *now = reply_text(*reply, 1);
+
+			err_set(err, "Redis at %s: stream %s %s%s%s", s->address, s->options.name,
+				script_words[i].hint, *now ? "; it is now " : "", now);
+			freeReplyObject(*reply);
+			*reply = NULL;
+			return script_words[i].status;
+		}
+	return stream_bad_reply(s, *reply, err);
+}
+
+enum stream_status script_result(
+	struct stream *s, enum stream_script script, redisReply **ret, struct err *err)
+{
+	enum stream_status status = stream_receive_any(s, ret, err);
+
+	if (status == STREAM_OK && (*ret)->type == REDIS_REPLY_ERROR &&
+		strncmp((*ret)->str, "NOSCRIPT", 8) == 0) {
+		freeReplyObject(*ret);
+		*ret = NULL;
+		status = load_and_repeat(s, script, err);
+		if (status == STREAM_OK)
+			status = stream_receive_any(s, ret, err);
+	}
+	if (status != STREAM_OK)
+		return status;
+	if ((*ret)->type == REDIS_REPLY_ERROR) {
+		status = stream_judge(s, *ret, err);
+		*ret = NULL;
+		return status;
+	}
+	return judge_words(s, ret, err);
+}
+
+enum stream_status script_run(
+	struct stream *s, enum stream_script script, redisReply **ret, struct err *err)
+{
+	enum stream_status status = stream_send(s, stream_reply_timeout_us(s), err);
+
+	*ret = NULL;
+	return status == STREAM_OK ? script_result(s, script, ret, err) : status;
+}
+
+enum stream_status stream_get_state(struct stream *s, struct stream_state *ret, struct err *err)
+{
+	enum stream_status status = script_begin(s, SCRIPT_state, err);
+	redisReply *r;
+
+	*ret = (struct stream_state){ 0 };
+	if (status == STREAM_OK)
+		status = script_run(s, SCRIPT_state, &r, err);
+	if (status != STREAM_OK)
+		return status;
+	ret->head = reply_id(r, 1);
+	ret->watermark = reply_id(r, 2);
+	ret->next_ordinal = reply_u64(r, 3);
+	ret->next_byte = reply_u64(r, 4);
+	ret->epoch = reply_u64(r, 5);
+	ret->generation = reply_u64(r, 6);
+	reply_copy(r, 7, ret->host, sizeof ret->host);
+	reply_copy(r, 8, ret->start, sizeof ret->start);
+	freeReplyObject(r);
+	return STREAM_OK;
+}
+
+enum stream_status stream_want_epoch(
+	struct stream *s, const char *host, const char *start, struct err *err)
+{
+	enum stream_status status = script_begin(s, SCRIPT_want, err);
+	redisReply *r;
+
+	if (status != STREAM_OK)
+		return status;
+	args_str(s, host);
+	args_str(s, start);
+	status = script_run(s, SCRIPT_want, &r, err);
+	if (status == STREAM_OK)
+		freeReplyObject(r);
+	return status;
+}
+
+/* XADD must not fail half-way through the script: ids ascend, in one epoch, from `expected` on. */
+static bool ids_ascend(struct stream_id expected, const struct stream_pack *packs, int n_packs)
+{
+	struct stream_id last = expected;
+
+	for (int i = 0; i < n_packs; i++) {
+		if (stream_id_cmp(packs[i].id, last) <= 0 || packs[i].id.epoch != packs[0].id.epoch)
+			return false;
+		last = packs[i].id;
+	}
+	return n_packs > 0;
+}
+
+enum stream_status stream_append_send(struct stream *s, struct stream_id expected,
+	uint64_t first_ordinal, const struct stream_pack *packs, int n_packs, struct err *err)
+{
+	enum stream_status status;
+	uint64_t n_events = 0;
+
+	if (!ids_ascend(expected, packs, n_packs)) {
+		err_set(err,
+			"stream %s: ids to append do not ascend from %" PRIu64 "-%" PRIu64
+			": the position must be derived anew",
+			s->options.name, expected.epoch, expected.seq);
+		return STREAM_E_MOVED;
+	}
+	status = script_begin(s, SCRIPT_append, err);
+	if (status != STREAM_OK)
+		return status;
+	for (int i = 0; i < n_packs; i++)
+		n_events += packs[i].n_events;
+	args_id(s, expected);
+	args_u64(s, first_ordinal);
+	args_u64(s, packs[0].id.epoch);
+	args_u64(s, n_events);
+	for (int i = 0; i < n_packs; i++) {
+		args_id(s, packs[i].id);
+		args_bytes(s, packs[i].bytes);
+	}
+	status = stream_send(s, stream_reply_timeout_us(s), err);
+	if (status == STREAM_OK)
+		s->half = HALF_APPEND;
+	return status;
+}
+
+enum stream_status stream_append_result(struct stream *s, struct err *err)
+{
+	enum stream_status status;
+	redisReply *r;
+
+	assert(!s->c || s->half == HALF_APPEND);
+	status = script_result(s, SCRIPT_append, &r, err);
+	s->half = HALF_NONE;
+	if (status == STREAM_OK)
+		freeReplyObject(r);
+	return status;
+}
+
+/* used_memory and maxmemory. */
+static enum stream_status get_memory(struct stream *s, struct stream_depth *ret, struct err *err)
+{
+	enum stream_status status;
+	char number[24];
+	redisReply *r;
+
+	args_begin(s, "INFO");
+	args_str(s, "memory");
+	status = stream_call(s, &r, err);
+	if (status != STREAM_OK)
+		return status;
+	reply_info(r, "used_memory", number, sizeof number);
+	ret->used_memory = strtoull(number, NULL, 10);
+	reply_info(r, "maxmemory", number, sizeof number);
+	ret->max_memory = strtoull(number, NULL, 10);
+	freeReplyObject(r);
+	return STREAM_OK;
+}
+
+enum stream_status stream_get_depth(struct stream *s, struct stream_depth *ret, struct err *err)
+{
+	enum stream_status status = script_begin(s, SCRIPT_depth, err);
+	redisReply *r;
+
+	*ret = (struct stream_depth){ 0 };
+	if (status != STREAM_OK)
+		return status;
+	args_str(s, s->options.group);
+	status = script_run(s, SCRIPT_depth, &r, err);
+	if (status != STREAM_OK)
+		return status;
+	ret->events = reply_u64(r, 1);
+	ret->bytes = reply_u64(r, 2);
+	freeReplyObject(r);
+	return get_memory(s, ret, err);
+}
