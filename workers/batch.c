@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "workers/batch.h"
+
+#include "codec/pack.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* Doubles *p when n elements fill it. */
+static void *grow(void *p, int n, int *cap, size_t size)
+{
+	if (n < *cap)
+		return p;
+	*cap = *cap ? *cap * 2 : 512;
+	p = realloc(p, (size_t)*cap * size);
+	if (!p)
+		abort();
+	return p;
+}
+
+static struct batch_event *new_event(struct batch *b)
+{
+	b->events = grow(b->events, b->n_events, &b->events_cap, sizeof *b->events);
+	return &b->events[b->n_events++];
+}
+
+static void add_id(struct batch *b, struct stream_id id)
+{
+	b->ids = grow(b->ids, b->n_ids, &b->ids_cap, sizeof *b->ids);
+	b->ids[b->n_ids++] = id;
+}
+
+/* One event that stands for bytes nobody can decode. */
+static void add_bad(struct batch *b, uint64_t epoch, uint64_t seq, struct slice bytes, const char *reason)
+{
+	struct batch_event *be = new_event(b);
+
+	*be = (struct batch_event){ .epoch = epoch, .payload = bytes };
+	be->e = (struct event){ .kind = EVENT_BAD, .seq = seq, .bytes = bytes,
+		.reason = arena_copy(&b->arena, slice_str(reason)) };
+}
+
+static void add_event(struct batch *b, uint64_t epoch, const struct pack_event *pe)
+{
+	struct err err;
+	struct event e;
+	int r = event_decode(pe->kind, pe->flags, pe->seq, pe->payload, &b->arena, &e, &err);
+	struct batch_event *be;
+
+	if (r) {
+		add_bad(b, epoch, pe->seq, pe->payload, r < 0 ? err.text : "unknown kind of event");
+		return;
+	}
+	be = new_event(b);
+	*be = (struct batch_event){ .e = e, .epoch = epoch, .payload = pe->payload };
+	if (e.time_us > 0 && (uint64_t)e.time_us > b->newest_time_us)
+		b->newest_time_us = (uint64_t)e.time_us;
+}
+
+static void add_entry(struct batch *b, const struct stream_entry *entry, struct stats_slot *stats)
+{
+	struct pack_event pe;
+	struct pack pack;
+	enum pack_status status;
+	int first = b->n_events;
+
+	add_id(b, entry->id);
+	b->n_bytes += entry->bytes.n;
+	if (entry->deleted) /* trimmed by a foreigner while pending: the keeper records the gap */
+		return;
+	status = pack_open(entry->bytes, &pack);
+	while (status == PACK_OK) {
+		status = pack_next(&pack, &pe);
+		if (status != PACK_OK)
+			break;
+		atomic_store_explicit(&stats->decode_epoch, entry->id.epoch, memory_order_relaxed);
+		atomic_store_explicit(&stats->decode_seq, pe.seq, memory_order_relaxed);
+		add_event(b, pack.prefix.epoch, &pe);
+	}
+	atomic_store_explicit(&stats->decode_seq, 0, memory_order_relaxed);
+	if (status == PACK_END)
+		return;
+	b->n_events = first;
+	add_bad(b, entry->id.epoch, entry->id.seq, entry->bytes, pack_status_name(status));
+}
+
+void batch_add(struct batch *b, struct stream_entries *read, struct stats_slot *stats)
+{
+	assert(b->n_reads < BATCH_MAX_READS);
+	b->reads[b->n_reads] = *read;
+	*read = (struct stream_entries){ 0 };
+	read = &b->reads[b->n_reads++];
+	for (int i = 0; i < read->n; i++)
+		add_entry(b, &read->entries[i], stats);
+}
+
+void batch_reset(struct batch *b)
+{
+	for (int i = 0; i < b->n_reads; i++)
+		stream_entries_free(&b->reads[i]);
+	arena_reset(&b->arena);
+	b->n_reads = b->n_ids = b->n_events = 0;
+	b->n_bytes = 0;
+	b->newest_time_us = 0;
+}
+
+void batch_done(struct batch *b)
+{
+	batch_reset(b);
+	arena_done(&b->arena);
+	free(b->ids);
+	free(b->events);
+	*b = (struct batch){ 0 };
+}

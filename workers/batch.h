@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * batch - stream entries opened into events, in the order they were read
+ *
+ * Owns: the entries' replies and an arena for what is decoded, until batch_reset. Events borrow from both.
+ * Invariant: every entry ends up with all its events in `events`, or, if its bytes are no pack of ours,
+ * with one EVENT_BAD standing for the whole entry: nothing is dropped here.
+ * Must not know: PostgreSQL.
+ */
+#ifndef WORKERS_BATCH_H
+#define WORKERS_BATCH_H
+
+#include "base/stats.h"
+#include "domain/event.h"
+#include "io/stream.h"
+
+struct batch_event {
+	struct event e;
+	uint64_t epoch;
+	struct slice payload; /* as it was in the pack: what a dead letter keeps */
+};
+
+enum { BATCH_MAX_READS = 64 };
+
+struct batch {
+	struct arena arena;
+	struct stream_entries reads[BATCH_MAX_READS];
+	int n_reads;
+	struct stream_id *ids; /* of every entry, to be acked */
+	int n_ids, ids_cap;
+	struct batch_event *events;
+	int n_events, events_cap;
+	size_t n_bytes;
+	uint64_t newest_time_us; /* source time of the newest event */
+	int64_t begun_us;
+};
+
+/* Takes over the reply in `read` (zeroes it) and decodes its entries. stats gets the position being decoded,
+ * so that a crash in here names the event. Needs n_reads < BATCH_MAX_READS. */
+void batch_add(struct batch *b, struct stream_entries *read, struct stats_slot *stats);
+/* Forgets everything, keeps memory. */
+void batch_reset(struct batch *b);
+void batch_done(struct batch *b);
+
+#endif

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+#include "workers/merge.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+_Static_assert(sizeof((struct merge){ 0 }.records) / sizeof(struct merged_list) >= 20, "room for collections");
+
+/* ---- lists with a hash ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15u;
+	return h ^ h >> 29;
+}
+
+static void list_place(struct merged_list *l, void *item, uint64_t hash)
+{
+	unsigned i = (unsigned)hash & (l->n_slots - 1);
+
+	while (l->slots[i])
+		i = (i + 1) & (l->n_slots - 1);
+	l->slots[i] = item;
+}
+
+/* Makes room for one more item, rehashing with the given function. */
+static void list_room(struct merged_list *l, struct arena *arena, uint64_t (*hash_of)(const void *))
+{
+	void **items, **slots;
+
+	if (l->n < l->cap)
+		return;
+	l->cap = l->cap ? l->cap * 2 : 64;
+	l->n_slots = (unsigned)l->cap * 2;
+	items = arena_alloc(arena, (size_t)l->cap * sizeof *items);
+	slots = arena_zalloc(arena, l->n_slots, sizeof *slots);
+	if (l->n)
+		memcpy(items, l->items, (size_t)l->n * sizeof *items);
+	l->items = items;
+	l->slots = slots;
+	for (int i = 0; i < l->n; i++)
+		list_place(l, items[i], hash_of(items[i]));
+}
+
+/* The item equal to `key`, or a new zeroed-and-copied one (then *ret_new). */
+static void *list_get(struct merged_list *l, struct arena *arena, const void *key, size_t size,
+	uint64_t (*hash_of)(const void *), bool (*same)(const void *, const void *), bool *ret_new)
+{
+	uint64_t hash = hash_of(key);
+	unsigned i;
+	void *item;
+
+	list_room(l, arena, hash_of);
+	i = (unsigned)hash & (l->n_slots - 1);
+	while (l->slots[i]) {
+		if (same(l->slots[i], key)) {
+			*ret_new = false;
+			return l->slots[i];
+		}
+		i = (i + 1) & (l->n_slots - 1);
+	}
+	item = arena_alloc(arena, size);
+	memcpy(item, key, size);
+	l->slots[i] = item;
+	l->items[l->n++] = item;
+	*ret_new = true;
+	return item;
+}
+
+static uint64_t record_hash(const void *p)
+{
+	const struct merged_record *r = p;
+
+	return mix(mix(0, (uint64_t)r->rkey), (uint64_t)r->actor);
+}
+
+static bool record_same(const void *a, const void *b)
+{
+	const struct merged_record *x = a, *y = b;
+
+	return x->rkey == y->rkey && x->actor == y->actor && slice_eq(x->nsid, y->nsid);
+}
+
+static uint64_t actor_hash(const void *p)
+{
+	return mix(0, (uint64_t)((const struct merged_actor *)p)->id);
+}
+
+static bool actor_same(const void *a, const void *b)
+{
+	return ((const struct merged_actor *)a)->id == ((const struct merged_actor *)b)->id;
+}
+
+static uint64_t key_hash(const void *p)
+{
+	const struct merged_key *k = p;
+
+	return mix(mix(0, (uint64_t)k->rkey), (uint64_t)k->actor);
+}
+
+static bool key_same(const void *a, const void *b)
+{
+	const struct merged_key *x = a, *y = b;
+
+	return x->rkey == y->rkey && x->actor == y->actor && x->kind == y->kind;
+}
+
+static struct merged_actor *actor_of(struct merge *m, int64_t id, struct slice did)
+{
+	struct merged_actor key = { .id = id, .did = did };
+	bool is_new;
+
+	return list_get(&m->actors, m->arena, &key, sizeof key, actor_hash, actor_same, &is_new);
+}
+
+/* ---- joins ---- */
+
+static int position_cmp(struct position a, struct position b)
+{
+	if (a.epoch != b.epoch)
+		return a.epoch < b.epoch ? -1 : 1;
+	return a.seq < b.seq ? -1 : a.seq > b.seq;
+}
+
+/* The last op of a commit on a path wins over its earlier ones; otherwise the larger (rev, cid); of one
+ * version the smaller position. */
+static void join_record(struct merged_record *have, const struct merged_record *now)
+{
+	int order = have->rev < now->rev ? -1 : have->rev > now->rev;
+
+	if (!order)
+		order = slice_cmp(have->cid, now->cid);
+	if (have->from == now->from || order < 0)
+		*have = *now;
+	else if (!order && position_cmp(now->at, have->at) < 0)
+		have->at = now->at;
+}
+
+void merge_dead(struct merge *m, const struct merged_dead *dead)
+{
+	if (m->n_dead == m->dead_cap) {
+		struct merged_dead *more;
+
+		m->dead_cap = m->dead_cap ? m->dead_cap * 2 : 16;
+		more = arena_alloc(m->arena, (size_t)m->dead_cap * sizeof *more);
+		if (m->n_dead)
+			memcpy(more, m->dead, (size_t)m->n_dead * sizeof *more);
+		m->dead = more;
+	}
+	m->dead[m->n_dead++] = *dead;
+}
+
+static void dead_op(struct merge *m, const struct batch_event *be, int op, const char *class, const char *reason)
+{
+	const struct op *o = &be->e.ops[op];
+
+	merge_dead(m, &(struct merged_dead){ .epoch = be->epoch, .seq = be->e.seq, .op = op, .class = class,
+		.reason = slice_str(reason), .did = be->e.did, .collection = o->collection, .rkey = o->rkey,
+		.bytes = o->record });
+}
+
+static void add_op(struct merge *m, const struct batch_event *be, int64_t actor, int op)
+{
+	const struct op *o = &be->e.ops[op];
+	int c = collection_find(o->collection);
+	struct merged_record now = { .rkey = ident_rkey(m->ident, o->rkey), .actor = actor,
+		.nsid = o->collection, .did = be->e.did, .rev = be->e.rev, .at = { be->epoch, be->e.seq },
+		.from = be, .op = op };
+	struct merged_record *have;
+	enum cbor_status status;
+	bool is_new;
+
+	if (o->verdict != OP_VERDICT_OK) {
+		dead_op(m, be, op, "refused", op_verdict_name((enum op_verdict)o->verdict));
+		return;
+	}
+	if (now.rkey < 0)
+		now.rkey_text = o->rkey;
+	if (o->action != OP_DELETE) {
+		/* before the join: an invalid version must not hide a valid older one */
+		status = cbor_check(o->record, m->arena);
+		if (status != CBOR_OK) {
+			dead_op(m, be, op, "invalid_record", cbor_status_name(status));
+			return;
+		}
+		now.cid = slice_of(o->cid, sizeof o->cid);
+		now.record = o->record;
+	}
+	have = list_get(&m->records[c], m->arena, &now, sizeof now, record_hash, record_same, &is_new);
+	if (!is_new)
+		join_record(have, &now);
+}
+
+static void add_commit(struct merge *m, const struct batch_event *be, struct merged_actor *a)
+{
+	const struct event *e = &be->e;
+
+	if (!a->has_commit || e->rev > a->rev ||
+		(e->rev == a->rev && memcmp(e->commit_cid, a->commit_cid, CID_DIGEST) > 0)) {
+		a->has_commit = true;
+		a->rev = e->rev;
+		a->commit_cid = e->commit_cid;
+		a->data = e->data;
+	}
+	for (uint32_t i = 0; i < e->n_ops; i++)
+		add_op(m, be, a->id, (int)i);
+	m->n_ops += (int)e->n_ops;
+}
+
+static void add_sync(const struct event *e, struct merged_actor *a)
+{
+	if (a->has_sync && (e->rev < a->sync_rev ||
+		(e->rev == a->sync_rev && memcmp(e->data, a->sync_data, CID_DIGEST) <= 0)))
+		return;
+	a->has_sync = true;
+	a->sync_rev = e->rev;
+	a->sync_data = e->data;
+}
+
+static void add_identity(const struct event *e, struct position at, struct merged_actor *a)
+{
+	a->has_state = true;
+	if (!e->has_handle || (a->has_handle && position_cmp(at, a->handle_at) <= 0))
+		return;
+	a->has_handle = true;
+	a->handle = e->handle;
+	a->handle_at = at;
+}
+
+static void add_account(const struct event *e, struct position at, struct merged_actor *a)
+{
+	a->has_state = true;
+	if (!a->has_account || position_cmp(at, a->account_at) > 0) {
+		a->has_account = true;
+		a->active = e->active;
+		a->status = e->status;
+		a->account_at = at;
+	}
+	if (e->active || !slice_is(e->status, "deleted"))
+		return;
+	if (!a->has_purge || position_cmp(at, a->purge_at) > 0) {
+		a->has_purge = true;
+		a->purge_at = at;
+	}
+}
+
+static void dead_event(struct merge *m, const struct batch_event *be, const char *class, struct slice reason,
+	struct slice bytes)
+{
+	merge_dead(m, &(struct merged_dead){ .epoch = be->epoch, .seq = be->e.seq, .op = -1, .class = class,
+		.reason = reason, .did = be->e.did, .bytes = bytes });
+}
+
+/* Events about an actor. */
+static void add_actor_event(struct merge *m, const struct batch_event *be)
+{
+	struct position at = { be->epoch, be->e.seq };
+	struct merged_actor *a = actor_of(m, ident_actor(m->ident, be->e.did), be->e.did);
+
+	switch (be->e.kind) {
+	case EVENT_COMMIT:
+		add_commit(m, be, a);
+		break;
+	case EVENT_SYNC:
+		add_sync(&be->e, a);
+		break;
+	case EVENT_IDENTITY:
+		add_identity(&be->e, at, a);
+		break;
+	default:
+		add_account(&be->e, at, a);
+	}
+}
+
+static void add_event(struct merge *m, const struct batch_event *be)
+{
+	switch (be->e.kind) {
+	case EVENT_COMMIT:
+	case EVENT_SYNC:
+	case EVENT_IDENTITY:
+	case EVENT_ACCOUNT:
+		add_actor_event(m, be);
+		break;
+	case EVENT_GAP:
+		m->gaps[m->n_gaps++] = be;
+		break;
+	case EVENT_BAD:
+	case EVENT_FRAME:
+		dead_event(m, be, "bad", be->e.reason, be->e.bytes);
+		break;
+	case EVENT_SKIP:
+	case EVENT_NONE:
+		break;
+	}
+}
+
+/* ---- rows ---- */
+
+static void need_key(struct merge *m, const struct merged_key *key)
+{
+	bool is_new;
+	struct merged_key *have = list_get(&m->keys, m->arena, key, sizeof *key, key_hash, key_same, &is_new);
+
+	have->own |= key->own;
+}
+
+static void need_refs(
+	struct merge *m, const struct collection *c, const struct merged_record *r, const struct row *row)
+{
+	for (int i = 0; i < row->n_refs; i++) {
+		const struct row_ref *ref = &row->refs[i];
+
+		actor_of(m, ref->actor, ref->did);
+		if (ref->kind != KIND_NONE)
+			need_key(m, &(struct merged_key){ .rkey = ref->rkey, .actor = ref->actor,
+				.kind = ref->kind, .rkey_text = ref->rkey_text, .child_rkey = r->rkey,
+				.child_actor = r->actor, .child_id = c->id });
+	}
+	if (c->kind != KIND_NONE)
+		need_key(m, &(struct merged_key){ .rkey = r->rkey, .actor = r->actor, .kind = c->kind,
+			.rkey_text = r->rkey_text, .own = true, .child_id = c->id });
+}
+
+static int record_order(const void *a, const void *b)
+{
+	const struct merged_record *x = *(void *const *)a, *y = *(void *const *)b;
+	int r = slice_cmp(x->nsid, y->nsid);
+
+	if (r)
+		return r;
+	if (x->rkey != y->rkey)
+		return x->rkey < y->rkey ? -1 : 1;
+	return x->actor < y->actor ? -1 : x->actor > y->actor;
+}
+
+static int actor_order(const void *a, const void *b)
+{
+	const struct merged_actor *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int key_order(const void *a, const void *b)
+{
+	const struct merged_key *x = *(void *const *)a, *y = *(void *const *)b;
+
+	if (x->rkey != y->rkey)
+		return x->rkey < y->rkey ? -1 : 1;
+	if (x->actor != y->actor)
+		return x->actor < y->actor ? -1 : 1;
+	return (int)x->kind - (int)y->kind;
+}
+
+static void sort_list(struct merged_list *l, int (*order)(const void *, const void *))
+{
+	if (l->n > 1)
+		qsort(l->items, (size_t)l->n, sizeof *l->items, order);
+}
+
+void merge_row(struct merge *m, int c, const struct merged_record *r, struct buf *scratch, struct row *ret)
+{
+	const struct collection *col = &collections[c];
+
+	if (r->cid.n)
+		row_extract(col, m->ident, r->record, m->arena, scratch, ret);
+	else
+		row_tombstone(col, ret);
+	need_refs(m, col, r, ret);
+}
+
+void merge_sort_needs(struct merge *m)
+{
+	sort_list(&m->actors, actor_order);
+	sort_list(&m->keys, key_order);
+}
+
+void merge_events(struct merge *m, struct arena *arena, const struct ident *ident,
+	const struct batch_event *events, int n)
+{
+	*m = (struct merge){ .arena = arena, .ident = ident };
+	m->gaps = arena_alloc(arena, (size_t)n * sizeof *m->gaps);
+	for (int i = 0; i < n; i++)
+		add_event(m, &events[i]);
+	for (int c = 0; c < n_collections; c++)
+		sort_list(&m->records[c], record_order);
+}

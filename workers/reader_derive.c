@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where the stream stands and whose epoch it is: the half of the reader that talks to Redis.
+ */
+#include "workers/reader.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum {
+	SETTINGS_RETRY_US = 5000000,
+	KEEPER_RETRY_US = 200000,
+	FULL_RETRY_US = 500000,
+	REDIS_RETRY_MIN_US = 500000,
+	REDIS_RETRY_MAX_US = 5000000,
+	EPOCH_PATIENCE_US = 30000000, /* for the keeper to open the epoch we asked for */
+	MAX_ATTEMPTS = 5,	      /* in a row, until another URL is tried */
+};
+
+/* The stream's waiter; it also tells us which socket to watch while an append is under way. Only the
+ * derivation may be interrupted: an append under way is better finished. */
+enum wait_result reader_wait(void *ctx, int fd, short events, int64_t deadline_us)
+{
+	struct reader *r = ctx;
+
+	if (fd >= 0)
+		r->redis_fd = fd;
+	return r->interruptible ? child_wait(r->child, fd, events, deadline_us)
+				: child_wait_through(r->child, fd, events, deadline_us);
+}
+
+/* Says what Redis lacks and when to ask again. */
+static enum link_event unfit(struct reader *r, enum stream_status status, const struct err *err)
+{
+	uint64_t repeats;
+
+	switch (status) {
+	case STREAM_E_STOP:
+		return EV_LINK_DRAIN;
+	case STREAM_E_SETTINGS:
+		child_refused(r->child, err->text);
+		r->retry_us = SETTINGS_RETRY_US;
+		break;
+	case STREAM_E_UNPREPARED:
+	case STREAM_E_NOGROUP:
+		r->retry_us = KEEPER_RETRY_US;
+		break;
+	case STREAM_E_FULL:
+		r->retry_us = FULL_RETRY_US;
+		break;
+	default:
+		r->redis_retry_us = r->redis_retry_us ? r->redis_retry_us * 2 : REDIS_RETRY_MIN_US;
+		if (r->redis_retry_us > REDIS_RETRY_MAX_US)
+			r->redis_retry_us = REDIS_RETRY_MAX_US;
+		r->retry_us = r->redis_retry_us;
+	}
+	child_set_state(r->child, CHILD_WAITING, err->text);
+	/* the keeper needs a moment at every start; settings are the supervisor's to tell */
+	if (status != STREAM_E_SETTINGS && (status != STREAM_E_UNPREPARED || r->child->ready) &&
+		complaint_due(&r->no_redis, &repeats))
+		log_warning("reader.redis_unfit", "redis=%s status=%s repeats=%" PRIu64 " error=\"%s\"",
+			stream_address(r->stream), stream_status_name(status), repeats, err->text);
+	return EV_LINK_UNFIT;
+}
+
+/* Index of the first configured URL at that host, -1 if there is none. */
+static int url_of(const struct conf *conf, const char *host)
+{
+	char other[300];
+
+	for (int i = 0; i < conf->source.n_urls; i++)
+		if (websocket_url_valid(conf->source.urls[i], other, sizeof other) &&
+			strcmp(other, host) == 0)
+			return i;
+	return -1;
+}
+
+/* The host to fail over to: that of the next URL elsewhere; false if there is none. */
+static bool other_host(const struct reader *r, char *ret, size_t size)
+{
+	const struct conf *conf = r->child->conf;
+
+	for (int i = 1; i < conf->source.n_urls; i++)
+		if (websocket_url_valid(
+			    conf->source.urls[(r->url + i) % conf->source.n_urls], ret, size) &&
+			strcmp(ret, r->position.host) != 0)
+			return true;
+	return false;
+}
+
+/* Is the epoch's host the one to connect to? Fills in want_host if not. */
+static enum link_event judge_host(struct reader *r)
+{
+	int url = url_of(r->child->conf, r->position.host);
+	bool asked = r->want_host[0] != '\0';
+
+	if (url >= 0) {
+		r->url = url;
+		if (asked && (strcmp(r->position.host, r->want_host) == 0 ||
+				     clock_mono_us() >= r->want_until_us)) {
+			r->want_host[0] = '\0'; /* it is there, or the keeper has other cares: try again here */
+			r->n_failed = 0;
+			return EV_LINK_DERIVED;
+		}
+		if (asked)
+			return EV_LINK_FOREIGN;
+		if (r->n_failed < MAX_ATTEMPTS || !other_host(r, r->want_host, sizeof r->want_host))
+			return EV_LINK_DERIVED;
+		return EV_LINK_FOREIGN;
+	}
+	if (!asked && !websocket_url_valid(r->child->conf->source.urls[0], r->want_host,
+			      sizeof r->want_host)) {
+		log_error("reader.url_invalid", "url=%s way_out=\"correct source.urls\"",
+			r->child->conf->source.urls[0]);
+		r->want_host[0] = '\0';
+		r->retry_us = SETTINGS_RETRY_US;
+		return EV_LINK_UNFIT;
+	}
+	return EV_LINK_FOREIGN;
+}
+
+/* Saves what is packed, then asks the stream where it stands. */
+enum link_event reader_derive(struct reader *r)
+{
+	char run_id[41];
+	struct err err;
+	enum stream_status status = reader_append_settle(r->append, &err);
+
+	if (status == STREAM_E_FULL)
+		return unfit(r, status, &err);
+	r->interruptible = true;
+	status = stream_connect(r->stream, &err);
+	if (status == STREAM_OK)
+		status = stream_check_settings(r->stream, run_id, &err);
+	if (status == STREAM_OK)
+		status = stream_get_state(r->stream, &r->position, &err);
+	r->interruptible = false;
+	if (status != STREAM_OK)
+		return unfit(r, status, &err);
+	complaint_clear(&r->no_redis);
+	r->redis_retry_us = 0;
+	return judge_host(r);
+}
+
+enum link_event reader_retry(struct reader *r)
+{
+	reader_arm(r->timer, r->retry_us);
+	return EV_LINK_NONE;
+}
+
+/* Asks the keeper, once; then looks from time to time whether it is done. */
+enum link_event reader_ask_epoch(struct reader *r)
+{
+	enum stream_status status;
+	struct err err;
+
+	log_warning("reader.epoch_wanted", "host=%s now=%s failed_attempts=%u", r->want_host,
+		r->position.host, r->n_failed);
+	status = stream_want_epoch(r->stream, r->want_host, "oldest", &err);
+	if (status != STREAM_OK) {
+		r->want_host[0] = '\0';
+		return unfit(r, status, &err);
+	}
+	r->want_until_us = clock_mono_us() + EPOCH_PATIENCE_US;
+	child_set_state(r->child, CHILD_WAITING, "the keeper to open an epoch at another host");
+	reader_arm(r->timer, KEEPER_RETRY_US);
+	return EV_LINK_NONE;
+}
+
+enum link_event reader_await_epoch(struct reader *r)
+{
+	uint64_t repeats;
+
+	if (clock_mono_us() >= r->want_until_us && complaint_due(&r->no_epoch, &repeats))
+		log_warning("reader.epoch_overdue", "host=%s repeats=%" PRIu64
+			" way_out=\"is the keeper running and PostgreSQL there?\"", r->want_host, repeats);
+	reader_arm(r->timer, KEEPER_RETRY_US);
+	return EV_LINK_NONE;
+}

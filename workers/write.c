@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "workers/write.h"
+
+#include "base/log.h"
+#include "domain/schema.h"
+#include "workers/write_arrays.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+int writer_init(struct writer *w, const char *conninfo, const char *application_name,
+	struct waiter waiter, struct stats_slot *stats, struct err *err)
+{
+	struct pg_options options = { .conninfo = conninfo, .application_name = application_name, .waiter = waiter };
+
+	*w = (struct writer){ .stats = stats };
+	write_sql_init(&w->sql);
+	return pg_new(&options, &w->pg, err);
+}
+
+void writer_done(struct writer *w)
+{
+	pg_free(w->pg);
+	write_sql_done(&w->sql);
+	known_done(&w->known_actors);
+	known_done(&w->known_keys);
+	arena_done(&w->arena);
+	buf_done(&w->scratch);
+}
+
+/* What a class of PostgreSQL error means for the batch. PG_DATA is the caller's business. */
+static enum write_status status_of(enum pg_class class)
+{
+	static const enum write_status of[N_PG_CLASSES] = {
+		[PG_OK] = WRITE_OK,
+		[PG_DATA] = WRITE_E_RETRY,
+		[PG_FK] = WRITE_E_RETRY,
+		[PG_RETRY] = WRITE_E_RETRY,
+		[PG_DOWN] = WRITE_E_DOWN,
+		[PG_SCHEMA] = WRITE_E_SCHEMA,
+		[PG_STOP] = WRITE_E_STOP,
+	};
+
+	return of[class];
+}
+
+static enum write_status read_key(struct writer *w, struct err *err)
+{
+	static const char sql[] =
+		"SELECT (SELECT max(version) FROM standpipe.schema_version),"
+		" (SELECT value FROM standpipe.meta WHERE key = 'installation_key')";
+	struct pg_result *r = NULL;
+	enum pg_class class = pg_query(w->pg, sql, 0, NULL, &r, err);
+	enum write_status status = WRITE_OK;
+
+	if (class != PG_OK) {
+		if (class == PG_SCHEMA)
+			err_wrap(err, "no schema in %s: run `standpipe migrate`", pg_address(w->pg));
+		return status_of(class);
+	}
+	if (!pg_text(r, 0, 0) || !pg_text(r, 0, 1) || atoi(pg_text(r, 0, 0)) != SCHEMA_VERSION) {
+		err_set(err, "schema version is %s, this program needs %d: run `standpipe migrate`",
+			pg_text(r, 0, 0) ? pg_text(r, 0, 0) : "none", SCHEMA_VERSION);
+		status = WRITE_E_SCHEMA;
+	} else if (ident_init(&w->ident, pg_text(r, 0, 1), err) < 0) {
+		status = WRITE_E_SCHEMA;
+	} else {
+		w->have_ident = true;
+	}
+	pg_result_free(r);
+	return status;
+}
+
+enum write_status writer_connect(struct writer *w, struct err *err)
+{
+	enum pg_class class;
+
+	if (w->have_ident)
+		return WRITE_OK;
+	/* It may be another database, or an older state of the same. */
+	known_clear(&w->known_actors);
+	known_clear(&w->known_keys);
+	class = pg_connect(w->pg, err);
+	if (class != PG_OK)
+		return status_of(class);
+	return read_key(w, err);
+}
+
+/* Remembers what the first transaction has made durable. */
+static void learn(struct writer *w, const struct merge *m)
+{
+	for (int i = 0; i < m->actors.n; i++)
+		known_add(&w->known_actors, (uint64_t)((struct merged_actor *)m->actors.items[i])->id);
+	for (int i = 0; i < m->keys.n; i++)
+		known_add(&w->known_keys, write_key_id(m->keys.items[i]));
+}
+
+static void count(struct writer *w, const struct write_sent *sent, const struct pg_outcome *o)
+{
+	uint64_t changed = 0, rows = 0;
+
+	for (int i = 0; i < sent->n_upserts; i++) {
+		changed += (uint64_t)o->affected[sent->first_upsert + i];
+		rows += (uint64_t)sent->upsert_rows[i];
+	}
+	stats_add(w->stats, STAT_rows_changed, changed);
+	stats_add(w->stats, STAT_rows_unchanged, rows - changed);
+	if (sent->keys >= 0)
+		stats_add(w->stats, STAT_pending_created, (uint64_t)o->affected[sent->keys]);
+	if (sent->pending_done >= 0)
+		stats_add(w->stats, STAT_pending_completed, (uint64_t)o->affected[sent->pending_done]);
+	if (sent->dead_letters >= 0)
+		stats_add(w->stats, STAT_dead_letters, (uint64_t)o->affected[sent->dead_letters]);
+}
+
+static void log_dead(const struct merge *m)
+{
+	for (int i = 0; i < m->n_dead; i++) {
+		const struct merged_dead *d = &m->dead[i];
+
+		log_warning("worker.dead_lettered", "class=%s epoch=%llu seq=%llu op=%d did=%.*s reason=\"%.*s\"",
+			d->class, (unsigned long long)d->epoch, (unsigned long long)d->seq, d->op, SLICE_ARG(d->did),
+			SLICE_ARG(d->reason));
+	}
+}
+
+/* One attempt at events[0..n) plus the dead letters in `extra` (of the same events). */
+static enum pg_class attempt(struct writer *w, const struct batch_event *events, int n,
+	const struct merged_dead *extra, struct pg_outcome *o)
+{
+	struct merge m;
+	struct write_sent sent;
+	enum pg_class class;
+
+	arena_reset(&w->arena);
+	if (extra) {
+		merge_events(&m, &w->arena, &w->ident, NULL, 0);
+		merge_dead(&m, extra);
+	} else {
+		merge_events(&m, &w->arena, &w->ident, events, n);
+	}
+	write_queue(w, &m, &sent);
+	class = pg_run(w->pg, o);
+	if (class == PG_OK) {
+		learn(w, &m);
+		count(w, &sent, o);
+		log_dead(&m);
+	} else {
+		known_clear(&w->known_actors);
+		known_clear(&w->known_keys);
+	}
+	if (class == PG_DOWN || class == PG_STOP)
+		w->have_ident = false; /* not connected any more */
+	return class;
+}
+
+/* The event alone is refused by PostgreSQL: it becomes a dead letter, verbatim. */
+static enum pg_class dead_letter(struct writer *w, const struct batch_event *be, const struct pg_outcome *why,
+	struct pg_outcome *o)
+{
+	struct merged_dead d = { .epoch = be->epoch, .seq = be->e.seq, .op = -1, .class = "data",
+		.reason = slice_str(why->err.text), .did = be->e.did, .bytes = be->payload };
+
+	memcpy(d.sqlstate, why->sqlstate, sizeof d.sqlstate);
+	return attempt(w, NULL, 0, &d, o);
+}
+
+struct range {
+	int from, n;
+};
+
+/* Writes events[0..n); halves whatever PostgreSQL refuses for its data until the event is found. The halves
+ * still to do are kept in a small stack: halving n events never needs more than 2 * log2(n) places. */
+static enum pg_class write_ranges(struct writer *w, const struct batch_event *events, int n, struct err *err)
+{
+	struct range stack[80] = { { 0, n } };
+	int depth = 1;
+
+	while (depth) {
+		struct range r = stack[--depth];
+		struct pg_outcome o, dead;
+		enum pg_class class = attempt(w, events + r.from, r.n, NULL, &o);
+
+		if (class == PG_DATA && r.n > 1) {
+			stats_add(w->stats, STAT_bisections, 1);
+			assert(depth + 2 <= 80);
+			stack[depth++] = (struct range){ r.from + r.n / 2, r.n - r.n / 2 };
+			stack[depth++] = (struct range){ r.from, r.n / 2 };
+		} else if (class == PG_DATA && r.n == 1) {
+			class = dead_letter(w, &events[r.from], &o, &dead);
+			if (class != PG_OK)
+				*err = dead.err;
+			pg_outcome_done(&dead);
+		} else if (class != PG_OK) {
+			*err = o.err;
+		}
+		pg_outcome_done(&o);
+		if (class != PG_OK && class != PG_DATA)
+			return class;
+	}
+	return PG_OK;
+}
+
+enum write_status writer_write(struct writer *w, const struct batch *b, struct err *err)
+{
+	enum write_status status = writer_connect(w, err);
+	enum pg_class class;
+
+	if (status != WRITE_OK || !b->n_events)
+		return status;
+	class = write_ranges(w, b->events, b->n_events, err);
+	if (class == PG_DATA) /* not even the dead letter could be stored: never give up on the event */
+		return WRITE_E_RETRY;
+	return status_of(class);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * write - a batch of events into PostgreSQL, each with an outcome
+ *
+ * One pipeline, two transactions: first the narrow immutable targets of foreign keys (actors, keys, and
+ * the pending rows of missing parents), then the records, accounts, gaps and dead letters. Applying the
+ * same events again, in any order, by any worker, changes nothing.
+ * Invariant: WRITE_OK means that every event of the batch is committed: applied, a no-op, or dead-lettered.
+ * A data error is bisected to the event that causes it; only that event becomes a dead letter. Errors of
+ * connection, lock, or schema never count against an event.
+ * Owns: the connection, the cache of known ids and an arena for parameters.
+ * Must not know: Redis.
+ */
+#ifndef WORKERS_WRITE_H
+#define WORKERS_WRITE_H
+
+#include "io/pg.h"
+#include "workers/batch.h"
+#include "workers/known.h"
+#include "workers/merge.h"
+#include "workers/write_sql.h"
+
+enum write_status {
+	WRITE_OK = 0,
+	WRITE_E_RETRY, /* nothing or not everything is known to be committed: the same batch again */
+	WRITE_E_DOWN,  /* no connection: reconnect, then the same batch again */
+	WRITE_E_SCHEMA, /* a person is needed; then the same batch again */
+	WRITE_E_STOP,
+};
+
+struct writer {
+	struct pg *pg;
+	struct write_sql sql;
+	struct ident ident;
+	bool have_ident;
+	struct known known_actors, known_keys;
+	struct arena arena;
+	struct buf scratch;
+	struct stats_slot *stats;
+};
+
+int writer_init(struct writer *w, const char *conninfo, const char *application_name,
+	struct waiter waiter, struct stats_slot *stats, struct err *err) NODISCARD;
+void writer_done(struct writer *w);
+/* Connects if necessary, checks the schema version, reads the installation key. */
+enum write_status writer_connect(struct writer *w, struct err *err) NODISCARD;
+/* Events of the batch become durable; see the invariant above. */
+enum write_status writer_write(struct writer *w, const struct batch *b, struct err *err) NODISCARD;
+
+#endif

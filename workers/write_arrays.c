@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+#include "workers/write_arrays.h"
+
+#include "domain/sql.h"
+
+#include <assert.h>
+
+enum { MAX_PARAMS = STORED_MAX };
+
+/* The arrays of one statement. */
+struct params {
+	struct pg_array a[MAX_PARAMS];
+	const struct pg_array *p[MAX_PARAMS];
+	int n;
+};
+
+static struct params *params_new(struct writer *w)
+{
+	struct params *p = arena_alloc(&w->arena, sizeof *p);
+
+	p->n = 0;
+	return p;
+}
+
+static void params_add(struct writer *w, struct params *p, enum pg_type type, int n_hint)
+{
+	assert(p->n < MAX_PARAMS);
+	pg_array_init(&p->a[p->n], type, &w->arena, n_hint);
+	p->p[p->n] = &p->a[p->n];
+	p->n++;
+}
+
+static struct params *params_of(struct writer *w, const enum pg_type *types, int n_types, int n_hint)
+{
+	struct params *p = params_new(w);
+
+	for (int i = 0; i < n_types; i++)
+		params_add(w, p, types[i], n_hint);
+	return p;
+}
+
+#define PARAMS_OF(w, hint, ...)                                                                    \
+	params_of(w, (const enum pg_type[]){ __VA_ARGS__ },                                        \
+		sizeof((const enum pg_type[]){ __VA_ARGS__ }) / sizeof(enum pg_type), hint)
+
+/* Queues a statement if it has rows; returns its place in the pipeline or -1. */
+static int send(struct writer *w, int *n_sent, const struct pg_stmt *stmt, const struct params *p)
+{
+	if (!p->a[0].n)
+		return -1;
+	pg_tx_add(w->pg, stmt, p->p, p->n);
+	return (*n_sent)++;
+}
+
+static void put_text(struct pg_array *a, struct slice s)
+{
+	if (s.n)
+		pg_array_bytes(a, s);
+	else
+		pg_array_null(a);
+}
+
+static void put_int_if(struct pg_array *a, bool set, uint64_t v)
+{
+	if (set)
+		pg_array_int(a, (int64_t)v);
+	else
+		pg_array_null(a);
+}
+
+static void put_bytes_if(struct pg_array *a, bool set, const uint8_t *p, size_t n)
+{
+	if (set)
+		pg_array_bytes(a, slice_of(p, n));
+	else
+		pg_array_null(a);
+}
+
+static const enum pg_type pg_types[N_SQL_TYPES] = {
+	[SQL_INT2] = PG_INT2,
+	[SQL_INT4] = PG_INT4,
+	[SQL_INT8] = PG_INT8,
+	[SQL_TEXT] = PG_TEXT,
+	[SQL_BYTEA] = PG_BYTEA,
+	[SQL_JSONB] = PG_JSONB,
+	[SQL_TIMESTAMPTZ] = PG_TIMESTAMPTZ,
+	[SQL_TEXTS] = PG_TEXT,
+};
+
+static void put_datum(struct pg_array *a, const struct datum *d)
+{
+	if (!d->set)
+		pg_array_null(a);
+	else if (a->type == PG_TIMESTAMPTZ)
+		pg_array_time(a, d->i);
+	else if (a->type == PG_INT8 || a->type == PG_INT4 || a->type == PG_INT2)
+		pg_array_int(a, d->i);
+	else
+		pg_array_bytes(a, d->s);
+}
+
+/* The common columns in the order of sql_common_columns. */
+static void put_common(struct pg_array *a, const struct collection *c, const struct merged_record *r)
+{
+	if (!c->nsid)
+		pg_array_bytes(a++, r->nsid);
+	pg_array_int(a++, r->rkey);
+	pg_array_int(a++, r->actor);
+	pg_array_int(a++, (int64_t)r->rev);
+	pg_array_int(a++, (int64_t)r->at.epoch);
+	pg_array_int(a++, (int64_t)r->at.seq);
+	pg_array_bytes(a++, r->cid);
+	put_text(a, r->rkey_text);
+}
+
+/* Every record of one collection, as arrays. */
+static struct params *record_params(struct writer *w, struct merge *m, int c)
+{
+	const struct collection *col = &collections[c];
+	const struct merged_list *l = &m->records[c];
+	struct stored_column stored[STORED_MAX];
+	struct params *p = params_new(w);
+	int n_common = sql_common_columns(col, stored), n;
+	struct row row;
+
+	for (int i = 0; i < n_common; i++)
+		params_add(w, p, pg_types[stored[i].type], l->n);
+	n = collection_stored(col, stored);
+	for (int i = 0; i < n; i++)
+		params_add(w, p, pg_types[stored[i].type], l->n);
+	for (int i = 0; i < l->n; i++) {
+		put_common(p->a, col, l->items[i]);
+		merge_row(m, c, l->items[i], &w->scratch, &row);
+		for (int j = 0; j < n; j++)
+			put_datum(&p->a[n_common + j], &row.cols[j]);
+	}
+	return p;
+}
+
+static struct params *actor_params(struct writer *w, const struct merge *m)
+{
+	struct params *p = PARAMS_OF(w, 64, PG_INT8, PG_TEXT);
+
+	for (int i = 0; i < m->actors.n; i++) {
+		const struct merged_actor *a = m->actors.items[i];
+
+		if (known_has(&w->known_actors, (uint64_t)a->id))
+			continue;
+		pg_array_int(&p->a[0], a->id);
+		pg_array_bytes(&p->a[1], a->did);
+	}
+	return p;
+}
+
+uint64_t write_key_id(const struct merged_key *k)
+{
+	uint64_t h = (uint64_t)k->rkey * 0x9e3779b97f4a7c15u;
+
+	h = (h ^ h >> 32 ^ (uint64_t)k->actor) * 0xd6e8feb86659fd93u;
+	return h ^ h >> 32 ^ (uint64_t)k->kind;
+}
+
+static struct params *key_params(struct writer *w, const struct merge *m)
+{
+	struct params *p = PARAMS_OF(w, m->keys.n, PG_INT8, PG_INT8, PG_INT2, PG_TEXT, PG_BOOL, PG_INT8, PG_INT8, PG_INT2);
+
+	for (int i = 0; i < m->keys.n; i++) {
+		const struct merged_key *k = m->keys.items[i];
+
+		if (known_has(&w->known_keys, write_key_id(k)))
+			continue;
+		pg_array_int(&p->a[0], k->rkey);
+		pg_array_int(&p->a[1], k->actor);
+		pg_array_int(&p->a[2], k->kind);
+		put_text(&p->a[3], k->rkey_text);
+		pg_array_int(&p->a[4], k->own);
+		pg_array_int(&p->a[5], k->child_rkey);
+		pg_array_int(&p->a[6], k->child_actor);
+		pg_array_int(&p->a[7], k->child_id);
+	}
+	return p;
+}
+
+/* Keys whose content this batch brings: their pending rows are over. */
+static struct params *own_key_params(struct writer *w, const struct merge *m)
+{
+	struct params *p = PARAMS_OF(w, 64, PG_INT8, PG_INT8, PG_INT2);
+
+	for (int i = 0; i < m->keys.n; i++) {
+		const struct merged_key *k = m->keys.items[i];
+
+		if (!k->own)
+			continue;
+		pg_array_int(&p->a[0], k->rkey);
+		pg_array_int(&p->a[1], k->actor);
+		pg_array_int(&p->a[2], k->kind);
+	}
+	return p;
+}
+
+static struct params *repo_params(struct writer *w, const struct merge *m)
+{
+	struct params *p = PARAMS_OF(w, m->actors.n, PG_INT8, PG_INT8, PG_BYTEA, PG_BYTEA, PG_INT8, PG_BYTEA);
+
+	for (int i = 0; i < m->actors.n; i++) {
+		const struct merged_actor *a = m->actors.items[i];
+
+		if (!a->has_commit && !a->has_sync)
+			continue;
+		pg_array_int(&p->a[0], a->id);
+		put_int_if(&p->a[1], a->has_commit, a->rev);
+		put_bytes_if(&p->a[2], a->has_commit, a->data, CID_DIGEST);
+		put_bytes_if(&p->a[3], a->has_commit, a->commit_cid, CID_DIGEST);
+		put_int_if(&p->a[4], a->has_sync, a->sync_rev);
+		put_bytes_if(&p->a[5], a->has_sync, a->sync_data, CID_DIGEST);
+	}
+	return p;
+}
+
+static void put_position_if(struct pg_array *epoch, struct pg_array *seq, bool set, struct position at)
+{
+	put_int_if(epoch, set, at.epoch);
+	put_int_if(seq, set, at.seq);
+}
+
+static struct params *account_params(struct writer *w, const struct merge *m)
+{
+	struct params *p = PARAMS_OF(w, 16, PG_INT8, PG_TEXT, PG_INT8, PG_INT8, PG_BOOL, PG_TEXT, PG_INT8, PG_INT8, PG_INT8,
+		PG_INT8);
+
+	for (int i = 0; i < m->actors.n; i++) {
+		const struct merged_actor *a = m->actors.items[i];
+
+		if (!a->has_state)
+			continue;
+		pg_array_int(&p->a[0], a->id);
+		put_text(&p->a[1], row_text(&w->arena, a->handle));
+		put_position_if(&p->a[2], &p->a[3], a->has_handle, a->handle_at);
+		put_int_if(&p->a[4], a->has_account, a->active);
+		put_text(&p->a[5], row_text(&w->arena, a->status));
+		put_position_if(&p->a[6], &p->a[7], a->has_account, a->account_at);
+		put_position_if(&p->a[8], &p->a[9], a->has_purge, a->purge_at);
+	}
+	return p;
+}
+
+static struct params *gap_params(struct writer *w, const struct merge *m)
+{
+	struct params *p = PARAMS_OF(w, 4, PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_TEXT);
+
+	for (int i = 0; i < m->n_gaps; i++) {
+		const struct batch_event *be = m->gaps[i];
+
+		pg_array_int(&p->a[0], (int64_t)be->epoch);
+		pg_array_int(&p->a[1], (int64_t)be->e.gap_after_epoch);
+		pg_array_int(&p->a[2], (int64_t)be->e.gap_after_seq);
+		pg_array_int(&p->a[3], (int64_t)be->e.gap_first_seq);
+		pg_array_bytes(&p->a[4], be->e.reason);
+	}
+	return p;
+}
+
+/* A reason may be cut in the middle of a character or quote foreign bytes; storing it must never fail. */
+static struct slice printable(struct writer *w, struct slice s)
+{
+	uint8_t *p;
+
+	if (utf8_valid(s))
+		return row_text(&w->arena, s);
+	p = arena_alloc(&w->arena, s.n);
+	for (size_t i = 0; i < s.n; i++)
+		p[i] = s.p[i] >= 0x20 && s.p[i] < 0x7f ? s.p[i] : '?';
+	return slice_of(p, s.n);
+}
+
+static struct params *dead_params(struct writer *w, const struct merge *m)
+{
+	struct params *p = PARAMS_OF(w, 4, PG_INT8, PG_INT8, PG_INT4, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT,
+		PG_BYTEA);
+
+	for (int i = 0; i < m->n_dead; i++) {
+		const struct merged_dead *d = &m->dead[i];
+
+		pg_array_int(&p->a[0], (int64_t)d->epoch);
+		pg_array_int(&p->a[1], (int64_t)d->seq);
+		pg_array_int(&p->a[2], d->op);
+		pg_array_bytes(&p->a[3], slice_str(d->class));
+		pg_array_bytes(&p->a[4], printable(w, d->reason));
+		put_text(&p->a[5], slice_str(d->sqlstate));
+		put_text(&p->a[6], printable(w, d->did));
+		put_text(&p->a[7], printable(w, d->collection));
+		put_text(&p->a[8], printable(w, d->rkey));
+		pg_array_bytes(&p->a[9], d->bytes);
+	}
+	return p;
+}
+
+/* Targets of foreign keys; a key left over after a crash is harmless, so this commit may be relaxed: the
+ * next one, of the same session, makes it durable. */
+static void queue_targets(struct writer *w, const struct params *actors, const struct params *keys, int *n_sent,
+	struct write_sent *ret)
+{
+	ret->keys = -1;
+	if (!actors->a[0].n && !keys->a[0].n)
+		return;
+	pg_tx_begin(w->pg, true);
+	send(w, n_sent, &sql_actors, actors);
+	ret->keys = send(w, n_sent, &sql_keys, keys);
+	pg_tx_commit(w->pg);
+}
+
+void write_queue(struct writer *w, struct merge *m, struct write_sent *ret)
+{
+	struct params *records[32], *actors;
+	int n_sent = 0;
+
+	for (int c = 0; c < n_collections; c++)
+		records[c] = m->records[c].n ? record_params(w, m, c) : NULL;
+	merge_sort_needs(m);
+	actors = actor_params(w, m);
+	queue_targets(w, actors, key_params(w, m), &n_sent, ret);
+	pg_tx_begin(w->pg, false);
+	send(w, &n_sent, &sql_actors_check, actors);
+	ret->first_upsert = n_sent;
+	ret->n_upserts = 0;
+	for (int c = 0; c < n_collections; c++) {
+		if (!records[c])
+			continue;
+		ret->upsert_rows[ret->n_upserts++] = m->records[c].n;
+		send(w, &n_sent, &w->sql.upsert[c], records[c]);
+	}
+	ret->pending_done = send(w, &n_sent, &sql_pending_done, own_key_params(w, m));
+	send(w, &n_sent, &sql_repos, repo_params(w, m));
+	send(w, &n_sent, &sql_account_states, account_params(w, m));
+	send(w, &n_sent, &sql_gaps, gap_params(w, m));
+	ret->dead_letters = send(w, &n_sent, &sql_dead_letters, dead_params(w, m));
+	pg_tx_commit(w->pg);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * write_arrays - what a merged batch looks like as parameters of the statements, queued as one pipeline
+ *
+ * Owns: nothing; arrays live in the writer's arena until the next batch.
+ */
+#ifndef WORKERS_WRITE_ARRAYS_H
+#define WORKERS_WRITE_ARRAYS_H
+
+#include "workers/write.h"
+
+/* Where in the pipeline each statement went (-1: not sent), to read its outcome. */
+struct write_sent {
+	int keys, pending_done, dead_letters;
+	int first_upsert, n_upserts, upsert_rows[32];
+};
+
+/* Takes the rows of m and queues both transactions on w->pg. */
+void write_queue(struct writer *w, struct merge *m, struct write_sent *ret);
+/* A key as one number, for the cache of known ones. */
+uint64_t write_key_id(const struct merged_key *k);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "workers/write_sql.h"
+
+#include "domain/sql.h"
+
+#include <stdlib.h>
+
+const struct pg_stmt sql_actors = { "actors",
+	"INSERT INTO bsky.actors (id, did) SELECT * FROM unnest($1::bigint[], $2::text[]) ON CONFLICT DO NOTHING" };
+
+/* Ids are keyed hashes of DIDs: should two ever meet, the batch is refused, bisected, and the event that
+ * brought the second DID becomes a dead letter. */
+const struct pg_stmt sql_actors_check = { "actors_check",
+	"SELECT bsky.refuse_actor(u.id, u.did) FROM unnest($1::bigint[], $2::text[]) AS u (id, did) "
+	"JOIN bsky.actors a ON a.id = u.id WHERE a.did <> u.did" };
+
+/* A referenced key that is not there yet becomes a gap: its pending row is born in the transaction that
+ * makes the key. Both are inserted in key order, so two workers cannot deadlock. */
+const struct pg_stmt sql_keys = { "keys",
+	"WITH u AS MATERIALIZED (\n"
+	"  SELECT u.*, EXISTS (SELECT FROM bsky.keys k WHERE k.rkey = u.rkey AND k.actor = u.actor AND k.kind = u.kind) AS there\n"
+	"  FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[], $8::smallint[])\n"
+	"    AS u (rkey, actor, kind, rkey_text, own, child_rkey, child_actor, child_kind)),\n"
+	"made AS (INSERT INTO bsky.keys (rkey, actor, kind, rkey_text)\n"
+	"  SELECT rkey, actor, kind, rkey_text FROM u WHERE NOT there ON CONFLICT DO NOTHING)\n"
+	"INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind)\n"
+	"SELECT rkey, actor, kind, child_rkey, child_actor, child_kind FROM u WHERE NOT own AND NOT there\n"
+	"ON CONFLICT DO NOTHING" };
+
+/* Two joins in one row: the newest commit and the newest #sync. */
+const struct pg_stmt sql_repos = { "repos",
+	"INSERT INTO bsky.repos AS t (actor, rev, data, commit_cid, sync_rev, sync_data)\n"
+	"SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bytea[])\n"
+	"ON CONFLICT (actor) DO UPDATE SET\n"
+	"  (rev, data, commit_cid) = (SELECT CASE WHEN n THEN excluded.rev ELSE t.rev END,\n"
+	"    CASE WHEN n THEN excluded.data ELSE t.data END, CASE WHEN n THEN excluded.commit_cid ELSE t.commit_cid END\n"
+	"    FROM (SELECT coalesce((excluded.rev, excluded.commit_cid) > (t.rev, t.commit_cid), t.rev IS NULL) AS n) x),\n"
+	"  (sync_rev, sync_data) = (SELECT CASE WHEN n THEN excluded.sync_rev ELSE t.sync_rev END,\n"
+	"    CASE WHEN n THEN excluded.sync_data ELSE t.sync_data END\n"
+	"    FROM (SELECT coalesce((excluded.sync_rev, excluded.sync_data) > (t.sync_rev, t.sync_data), t.sync_rev IS NULL) AS n) x)\n"
+	"WHERE coalesce((excluded.rev, excluded.commit_cid) > (t.rev, t.commit_cid), t.rev IS NULL)\n"
+	"  OR coalesce((excluded.sync_rev, excluded.sync_data) > (t.sync_rev, t.sync_data), excluded.sync_rev IS NOT NULL)" };
+
+/* Each group of columns is joined by its own position: the newest one wins. */
+const struct pg_stmt sql_account_states = { "account_states",
+	"INSERT INTO bsky.account_states AS t (actor, handle, handle_epoch, handle_seq, active, status,\n"
+	"  account_epoch, account_seq, purge_epoch, purge_seq)\n"
+	"SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::text[],\n"
+	"  $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])\n"
+	"ON CONFLICT (actor) DO UPDATE SET\n"
+	"  (handle, handle_epoch, handle_seq) = (SELECT CASE WHEN n THEN excluded.handle ELSE t.handle END,\n"
+	"    CASE WHEN n THEN excluded.handle_epoch ELSE t.handle_epoch END, CASE WHEN n THEN excluded.handle_seq ELSE t.handle_seq END\n"
+	"    FROM (SELECT coalesce((excluded.handle_epoch, excluded.handle_seq) > (t.handle_epoch, t.handle_seq), t.handle_seq IS NULL) AS n) x),\n"
+	"  (active, status, account_epoch, account_seq) = (SELECT CASE WHEN n THEN excluded.active ELSE t.active END,\n"
+	"    CASE WHEN n THEN excluded.status ELSE t.status END, CASE WHEN n THEN excluded.account_epoch ELSE t.account_epoch END,\n"
+	"    CASE WHEN n THEN excluded.account_seq ELSE t.account_seq END\n"
+	"    FROM (SELECT coalesce((excluded.account_epoch, excluded.account_seq) > (t.account_epoch, t.account_seq), t.account_seq IS NULL) AS n) x),\n"
+	"  (purge_epoch, purge_seq) = (SELECT CASE WHEN n THEN excluded.purge_epoch ELSE t.purge_epoch END,\n"
+	"    CASE WHEN n THEN excluded.purge_seq ELSE t.purge_seq END\n"
+	"    FROM (SELECT coalesce((excluded.purge_epoch, excluded.purge_seq) > (t.purge_epoch, t.purge_seq), t.purge_seq IS NULL) AS n) x)" };
+
+const struct pg_stmt sql_pending_done = { "pending_done",
+	"DELETE FROM standpipe.pending p USING unnest($1::bigint[], $2::bigint[], $3::smallint[]) AS u (rkey, actor, kind)\n"
+	"WHERE p.rkey = u.rkey AND p.actor = u.actor AND p.kind = u.kind" };
+
+const struct pg_stmt sql_gaps = { "gaps",
+	"INSERT INTO standpipe.gaps (epoch, after_epoch, after_seq, first_seq, reason)\n"
+	"SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) ON CONFLICT DO NOTHING" };
+
+const struct pg_stmt sql_dead_letters = { "dead_letters",
+	"INSERT INTO standpipe.dead_letters AS t (epoch, seq, op, id, class, reason, sqlstate, did, collection, rkey, bytes, version)\n"
+	"SELECT epoch, seq, op, sha256(bytes), class, reason, sqlstate, did, collection, rkey, bytes, '" STANDPIPE_VERSION "'\n"
+	"FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],\n"
+	"  $10::bytea[]) AS u (epoch, seq, op, class, reason, sqlstate, did, collection, rkey, bytes)\n"
+	"ON CONFLICT (epoch, seq, op, id) DO UPDATE SET attempts = t.attempts + 1, last_at = now()" };
+
+void write_sql_init(struct write_sql *w)
+{
+	for (int i = 0; i < n_collections; i++) {
+		struct buf text = BUF_INIT;
+
+		sql_upsert(&collections[i], &text);
+		w->upsert[i] = (struct pg_stmt){ .name = collections[i].table, .sql = buf_str(&text) };
+	}
+}
+
+void write_sql_done(struct write_sql *w)
+{
+	for (int i = 0; i < n_collections; i++)
+		free((void *)(uintptr_t)w->upsert[i].sql);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * write_sql - every statement a worker sends: the collections' (derived) and the few fixed ones
+ *
+ * Owns: the derived texts, for the process's life. Each fixed statement's parameters are listed beside it.
+ */
+#ifndef WORKERS_WRITE_SQL_H
+#define WORKERS_WRITE_SQL_H
+
+#include "domain/collection.h"
+#include "io/pg.h"
+
+struct write_sql {
+	struct pg_stmt upsert[32]; /* by index into collections[] */
+};
+
+void write_sql_init(struct write_sql *w);
+void write_sql_done(struct write_sql *w);
+
+/* First transaction: what foreign keys point to. */
+extern const struct pg_stmt sql_actors;		 /* id[], did[] */
+extern const struct pg_stmt sql_keys; /* rkey[], actor[], kind[], rkey_text[], own[], child_rkey[], child_actor[], child_kind[] */
+/* Second transaction: before the records... */
+extern const struct pg_stmt sql_actors_check; /* id[], did[]: fails with 23505 if an id belongs to another DID */
+/* ...and after them. */
+extern const struct pg_stmt sql_repos; /* actor[], rev[], data[], commit_cid[], sync_rev[], sync_data[] */
+extern const struct pg_stmt sql_account_states; /* actor[], handle[], handle_epoch[], handle_seq[], active[], status[],
+						   account_epoch[], account_seq[], purge_epoch[], purge_seq[] */
+extern const struct pg_stmt sql_pending_done; /* rkey[], actor[], kind[] */
+extern const struct pg_stmt sql_gaps;	      /* epoch[], after_epoch[], after_seq[], first_seq[], reason[] */
+extern const struct pg_stmt sql_dead_letters; /* epoch[], seq[], op[], class[], reason[], sqlstate[], did[], collection[], rkey[], bytes[] */
+
+#endif
