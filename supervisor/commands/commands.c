@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/commands/commands.h"
+
+#include "supervisor/supervisor.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct command commands[] = {
+	{ "run", "[-c FILE] [--require]", "run in the foreground: reader, workers, keeper",
+		"Starts the reader, the workers and the keeper and watches over them. Without --require it\n"
+		"waits for Redis, PostgreSQL and the source as long as it takes; with it, it gives up (exit\n"
+		"69) if one of them is not there 10 s after the start.\n\n"
+		"Signals: TERM, INT drain and end (a second one: at once), HUP reads the configuration again,\n"
+		"USR2 writes the state of every child to the log.\n\n"
+		"  standpipe run -c ./standpipe.conf\n"
+		"  kill -HUP \"$(cat \"$XDG_RUNTIME_DIR\"/standpipe/standpipe.pid)\"\n", command_run },
+	{ "check", "[-c FILE]", "validate the configuration",
+		"Names every problem as FILE:LINE: section.key: what is wrong; accepted: what is right.\n"
+		"Exit 0 if there is none, else 78.\n\n"
+		"  standpipe check -c ./standpipe.conf && systemctl reload standpipe\n", command_check },
+	{ "config", "[-c FILE]", "print the effective configuration, secrets masked",
+		"Every key with its meaning, range and value in force; what it prints is itself a valid file.\n\n"
+		"  standpipe config > standpipe.conf      a file to start from\n", command_config },
+	{ "migrate", "[--conninfo CONNINFO] [--installation-key HEX] [-c FILE]", "create or upgrade the schema in PostgreSQL",
+		"Applies the migrations that the database does not have yet, each in one transaction, under a\n"
+		"lock. Safe to repeat. --conninfo connects as another role, which then owns the schema; the\n"
+		"configured one only gets the rights the workers need.\n\n"
+		"  standpipe migrate -c ./standpipe.conf\n", command_migrate },
+	{ "status", "[--json] [-c FILE]", "one screen: stages, lag, rates, pending, children",
+		"Asks the running supervisor of this configuration. Exit 0 healthy, 1 degraded, 69 not running.\n\n"
+		"  standpipe status\n"
+		"  standpipe status --json | jq .postgres.lag_seconds\n", command_status },
+	{ "pending", "list|top|retry|drop [URI|--all] [--state STATE] [--limit N] [--json] [-c FILE]",
+		"missing parents that records wait for",
+		"list and top take --state waiting|expired|dead_lettered, --limit and --json; retry takes a\n"
+		"URI or --all, drop a URI.\n\n"
+		"  standpipe pending top --limit 20       parents that most records wait for\n"
+		"  standpipe pending retry --all          look for all of them now\n", command_pending },
+};
+const int n_commands = sizeof commands / sizeof commands[0];
+
+const struct command *command_find(const char *name)
+{
+	for (int i = 0; i < n_commands; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+int command_usage(const char *name)
+{
+	const struct command *c = command_find(name);
+
+	fprintf(stderr, "usage: standpipe %s %s\n", name, c ? c->arguments : "");
+	return EXIT_USAGE_ERROR;
+}
+
+int command_options(int argc, char **argv, const char **ret_path)
+{
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { 0 } };
+	int o;
+
+	*ret_path = NULL;
+	optind = 0;
+	while ((o = getopt_long(argc, argv, "c:", options, NULL)) >= 0) {
+		if (o != 'c')
+			return command_usage(argv[0]);
+		*ret_path = optarg;
+	}
+	return optind < argc ? command_usage(argv[0]) : EXIT_DONE;
+}
+
+int command_conf(const char *path, struct conf **ret_conf)
+{
+	struct buf problems = BUF_INIT;
+
+	*ret_conf = reload_load(path, &problems);
+	if (!*ret_conf)
+		fputs(buf_str(&problems), stderr);
+	buf_done(&problems);
+	return *ret_conf ? EXIT_DONE : EXIT_CONFIG;
+}
