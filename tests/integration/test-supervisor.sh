@@ -1,0 +1,299 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The supervisor over children that do what the test asks for (supervisor_stand_in.c), without Redis and
+# PostgreSQL; then the program itself, whose children wait for both.
+. "$(dirname "$0")/../lib.sh"
+
+real=$standpipe
+stand_in=$build/tests/supervisor-stand-in
+log=$T/standpipe.log
+export STAND_IN=$T/wishes
+mkdir -p "$STAND_IN" "$T/run"
+
+# conf SETTINGS: the configuration of the instance under test.
+conf() {
+	echo "$1 runtime: { dir = \"$T/run\"; drain_timeout = ${drain_timeout-10.0}; ${set_runtime-} };" >"$T/new.conf"
+	mv "$T/new.conf" "$T/standpipe.conf"
+}
+
+# logged TEXT: a line has it (since the last `forget`).
+logged() {
+	tail -c +"$((seen + 1))" "$log" | grep -qF -- "$1"
+}
+
+n_logged() {
+	tail -c +"$((seen + 1))" "$log" | grep -cF -- "$1"
+}
+
+forget() {
+	seen=$(wc -c <"$log")
+}
+
+hup() {
+	kill -HUP "$standpipe_pid"
+}
+
+# start [ARGUMENTS]: the stand-in, until it is healthy.
+start() {
+	standpipe=$stand_in
+	: >>"$log"
+	forget
+	standpipe_run "$@"
+	wait_until 'logged supervisor.healthy' 20 || bail "the supervisor does not come up"
+}
+
+n_of() {
+	pids_of "$1" | wc -l
+}
+
+# Pids of everything the supervisor started, sorted.
+children() {
+	{ pids_of reader; pids_of worker; pids_of keeper; } | sort -n
+}
+
+# gone PIDS: none of them is a running process.
+gone() {
+	local pid
+
+	for pid in $1; do
+		[ ! -e "/proc/$pid" ] || grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null || return 1
+	done
+}
+
+status() {
+	"$real" status -c "$T/standpipe.conf" "$@"
+}
+
+exit_of() {
+	"$@" >"$T/out" 2>&1 </dev/null
+	echo $?
+}
+
+# ---- configuration ----
+
+printf 'workers: {\n  count = 99;\n}\nredis: { max_bytes = 3000000000; }\n' >"$T/bad.conf"
+for command in check run config status; do
+	is "$command with a bad file exits 78" "$(exit_of "$real" "$command" -c "$T/bad.conf")" 78
+	ok "$command names file, line, key and range" grep -qF "$T/bad.conf:2: workers.count: 99 is out of range; accepted: 1..64" "$T/out"
+	ok "$command names the second problem too" grep -qF "$T/bad.conf:4: redis.max_bytes: 3000000000 does not fit 32 bits" "$T/out"
+done
+is "a missing file exits 78" "$(exit_of "$real" check -c "$T/none.conf")" 78
+conf 'redis: { url = "redis://:hunter2@h"; };'
+is "a good file exits 0" "$(exit_of "$real" check -c "$T/standpipe.conf")" 0
+"$real" config -c "$T/standpipe.conf" >"$T/printed.conf"
+is "what config prints is a good file" "$(exit_of "$real" check -c "$T/printed.conf")" 0
+none "and holds no password" "$(grep hunter2 "$T/printed.conf")"
+is "\$STANDPIPE_CONFIG names the file" "$(STANDPIPE_CONFIG=$T/bad.conf exit_of "$real" check)" 78
+
+# ---- usage ----
+
+is "an unknown command exits 64" "$(exit_of "$real" nonsense)" 64
+is "an unknown option exits 64" "$(exit_of "$real" run --nonsense)" 64
+is "a child's role by hand exits 64" "$(exit_of "$real" --role nonsense --slot 0)" 64
+is "a child without supervisor exits 70" "$(exit_of "$real" --role keeper --slot 0)" 70
+is "--help exits 0" "$(exit_of "$real" --help)" 0
+ok "and lists the commands" grep -q '^  migrate ' "$T/out"
+is "COMMAND --help exits 0" "$(exit_of "$real" status --help)" 0
+is "--version exits 0" "$(exit_of "$real" --version)" 0
+ok "and names the libraries" grep -q 'libevent 2' "$T/out"
+
+# ---- one instance ----
+
+conf 'workers: { count = 2; };'
+is "status of nobody exits 69" "$(exit_of status)" 69
+ok "and says so" grep -qx 'not running' "$T/out"
+start
+is "a second instance exits 75" "$(exit_of "$stand_in" -c "$T/standpipe.conf")" 75
+ok "naming the pid" grep -qF "pid $standpipe_pid" "$T/out"
+ok "and the directory" grep -qF "$T/run" "$T/out"
+is "two workers, one reader, one keeper" "$(n_of worker) $(n_of reader) $(n_of keeper)" "2 1 1"
+is "status exits 0" "$(exit_of status)" 0
+ok "and shows every child" test "$(grep -cE '^(reader|worker|keeper)-[0-9]+ +ready +idle ' "$T/out")" = 4
+status --json >"$T/status.json"
+is "status --json is JSON" "$(perl -MJSON::PP -0ne '$s = decode_json $_; print "$s->{state} ", scalar @{$s->{children}}' "$T/status.json")" "healthy 4"
+is "the socket is ours alone" "$(stat -c %a "$T/run/standpipe.sock")" 600
+forget
+kill -USR2 "$standpipe_pid"
+ok "SIGUSR2 writes the state of every child" wait_until '[ "$(n_logged state.child)" = 4 ]' 10
+
+# ---- reload ----
+
+before=$(children)
+forget
+conf 'workers: { count = 99; };'
+hup
+ok "SIGHUP with a bad file names line and range" wait_until 'logged "standpipe.conf:1: workers.count: 99 is out of range; accepted: 1..64"' 10
+ok "and says that the old one stays" wait_until 'logged config.kept' 10
+is "and touches no child" "$(children)" "$before"
+
+forget
+set_runtime='name = "other";' conf 'workers: { count = 4; };'
+hup
+ok "SIGHUP with a fixed key names it" wait_until 'logged "runtime.name: \"standpipe\" -> \"other\""' 10
+ok "and applies the rest: 2 -> 4 workers" wait_until '[ "$(n_of worker)" = 4 ]' 10
+ok "the children learn the number" wait_until '[ "$(n_logged "n_workers=4")" -ge 3 ]' 10
+ok "the old children stay" test "$(comm -12 <(echo "$before" | sort) <(children | sort))" = "$(echo "$before" | sort)"
+forget
+conf 'workers: { count = 1; };'
+hup
+ok "4 -> 1 workers" wait_until '[ "$(n_of worker)" = 1 ]' 10
+ok "the highest slots left" wait_until 'logged "child=worker-3" && logged "child=worker-1"' 10
+none "by draining" "$(tail -c +"$((seen + 1))" "$log" | grep child.exited | grep -v 'code=0 asked=yes')"
+
+conf 'workers: { count = 3; }; log: { level = "info"; };'
+hup
+wait_until '[ "$(n_of worker)" = 3 ] && logged supervisor.healthy' 10
+forget
+conf 'workers: { count = 3; }; log: { level = "debug"; };'
+hup
+ok "the log level reaches living children" wait_until 'logged "role=worker-2 state=idle"' 10
+conf 'workers: { count = 3; };'
+hup
+wait_until 'logged "config.changed role=supervisor log.level: \"debug\" -> \"info\""' 10
+
+# order: events of replacing, in a row.
+order() {
+	tail -c +"$((seen + 1))" "$log" | grep -E 'child.(replaced|exited|ready) role=supervisor child=worker' |
+		sed -E 's/.*child\.([a-z]+) .*child=worker-([0-9]).*/\1\2/' | tr '\n' ' '
+}
+
+before=$(pids_of worker)
+others="$(pids_of reader) $(pids_of keeper)"
+forget
+conf 'workers: { count = 3; batch_events = 77; };'
+hup
+ok "a key of the workers: config.reloaded" wait_until 'logged config.reloaded' 20
+is "they are replaced one at a time, the next when the last is ready" "$(order)" \
+	"replaced0 exited0 ready0 replaced1 exited1 ready1 replaced2 exited2 ready2 "
+ok "with the new value" test "$(n_logged batch_events=77)" = 3
+is "reader and keeper stay" "$(pids_of reader) $(pids_of keeper)" "$others"
+
+echo wait >"$STAND_IN/worker-0"
+before=$(pids_of worker)
+forget
+conf 'workers: { count = 3; batch_events = 78; };'
+hup
+ok "one that does not become ready" wait_until 'status | grep -q "worker-0 is not ready, it waits: PostgreSQL /nowhere"' 10
+is "stops the replacing" "$(order)" "replaced0 exited0 "
+is "status exits 1" "$(exit_of status)" 1
+conf 'workers: { count = 3; batch_events = 79; };'
+hup
+ok "a second SIGHUP meanwhile is served" wait_until '[ "$(n_logged batch_events=79)" -ge 1 ]' 10
+rm "$STAND_IN/worker-0"
+ok "and replacing goes on when it is ready" wait_until '[ "$(n_logged batch_events=79)" = 3 ] && logged config.reloaded' 20
+before=$(children)
+for _ in $(seq 50); do hup; done
+ok "a storm of SIGHUP does nothing" wait_until 'status | grep -q healthy' 10
+is "to the children" "$(children)" "$before"
+
+# ---- children that end ----
+
+forget
+victim=$(pids_of keeper)
+kill -SEGV "$victim"
+ok "a child that dies is restarted" wait_until 'logged "child.ready role=supervisor child=keeper-0"' 10
+ok "and the log says of what" logged "child=keeper-0 pid=$victim signal=SIGSEGV asked=no"
+forget
+victim=$(pids_of reader)
+kill -STOP "$victim"
+ok "a child that does not beat is reported" wait_until 'logged "child.late role=supervisor child=reader-0"' 15
+kill -CONT "$victim"
+forget
+echo crash >"$STAND_IN/worker-1"
+ok "a child that keeps crashing trips the breaker" wait_until 'logged "child.broken role=supervisor child=worker-1"' 30
+is "after six times" "$(n_logged "child.exited role=supervisor child=worker-1")" 6
+is "the others keep running" "$(n_of reader) $(n_of worker) $(n_of keeper)" "1 2 1"
+ok "status says so" test "$(status | grep -c 'worker-1 is broken')" = 1
+rm "$STAND_IN/worker-1"
+conf 'workers: { count = 3; batch_events = 80; };'
+hup
+ok "a new configuration tries it at once" wait_until '[ "$(n_of worker)" = 3 ] && status | grep -q healthy' 20
+
+# ---- the end ----
+
+forget
+before=$(children)
+standpipe_stop TERM
+is "SIGTERM exits 0" "$standpipe_status" 0
+is "reader, then workers, then keeper" "$(tail -c +"$((seen + 1))" "$log" | grep child.exited | sed -E 's/.*child=([a-z]+).*/\1/' | uniq | tr '\n' ' ')" \
+	"reader worker keeper "
+none "each by draining" "$(tail -c +"$((seen + 1))" "$log" | grep child.exited | grep -v 'code=0 asked=yes')"
+ok "no child is left" gone "$before"
+ok "nor the socket" test ! -e "$T/run/standpipe.sock"
+
+# wish WORD CHILD: until the child does as it is told.
+wish() {
+	word=$1 child=$2
+	echo "$word" >"$STAND_IN/$child"
+	wait_until 'logged "stand_in.obeying role=$child $word"' 10 || bail "$child does not obey"
+}
+
+drain_timeout=1.0 conf 'workers: { count = 2; };'
+start
+wish stubborn worker-0
+standpipe_stop TERM
+ok "a child that does not drain is killed after drain_timeout" logged "child.killed role=supervisor child=worker-0"
+is "and the others drained" "$(n_logged "code=0 asked=yes")" 2
+rm "$STAND_IN/worker-0"
+
+conf 'workers: { count = 2; };'
+start
+wish stubborn worker-1
+kill -TERM "$standpipe_pid"
+wait_until 'logged "child=reader-0 pid=" && logged supervisor.stopping' 10
+began=$SECONDS
+standpipe_stop TERM
+ok "a second SIGTERM ends at once" test $((SECONDS - began)) -lt 5
+ok "by killing what is left" logged "child.killed role=supervisor child=worker-1"
+rm "$STAND_IN/worker-1"
+
+start
+echo orphan >"$STAND_IN/worker-0"
+wait_until 'logged "child=worker-0 pid" && logged SIGSEGV' 10
+rm "$STAND_IN/worker-0"
+ok "what a crashed child leaves behind comes to the supervisor" wait_until '[ "$(n_of worker)" -ge 3 ]' 10
+before=$(children)
+standpipe_stop TERM
+ok "and ends with it" gone "$before"
+
+start
+before=$(children)
+wish silent worker-0
+standpipe_stop KILL
+ok "SIGKILL of the supervisor leaves no child, not even a stuck one" wait_until 'gone "$before"' 10
+rm "$STAND_IN/worker-0"
+start
+ok "and the next start is not kept out" test "$(n_of worker)" = 2
+standpipe_stop TERM
+
+# ---- dependencies ----
+
+echo refuse >"$STAND_IN/keeper"
+is "settings that break the promise exit 78" "$(exit_of timeout 20 "$stand_in" -c "$T/standpipe.conf")" 78
+is "and are said once, with the way out" "$(grep -c 'dependency.refused.*CONFIG SET maxmemory-policy noeviction' "$T/out")" 1
+echo wait >"$STAND_IN/keeper"
+is "--require exits 69 when a dependency stays away" "$(exit_of timeout 30 "$stand_in" --require -c "$T/standpipe.conf")" 69
+ok "and says which" grep -q 'dependency.unavailable.*PostgreSQL /nowhere' "$T/out"
+rm "$STAND_IN/keeper"
+
+# ---- the program itself: nothing it needs is there ----
+
+standpipe=$real
+conf "source: { urls = [\"ws://127.0.0.1:9\"]; }; redis: { url = \"unix://$T/no.sock\"; };
+	postgres: { conninfo = \"host=$T dbname=none\"; }; workers: { count = 2; };"
+forget
+standpipe_run
+ok "all children come up and wait" wait_until 'status --json | grep -qE "(\"doing\":\"waiting\".*){4}"' 20
+ok "status names what for" wait_until 'status | grep -q "$T/no.sock"' 10
+before=$(children)
+forget
+standpipe_stop TERM
+is "SIGTERM exits 0" "$standpipe_status" 0
+none "all drained" "$(tail -c +"$((seen + 1))" "$log" | grep child.exited | grep -v 'code=0 asked=yes')"
+forget
+standpipe_run
+wait_until '[ "$(children | wc -l)" = 4 ]' 10
+before=$(children)
+standpipe_stop KILL
+ok "SIGKILL of the supervisor leaves no child" wait_until 'gone "$before"' 10
+plan

@@ -1,0 +1,65 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Who may include whom, and which file owns which foreign header.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
+
+includes() {
+	find src workers supervisor -name '*.[ch]' | sort | xargs grep -HE '^#[ 	]*include'
+}
+
+# Layer of a path, then the layers it may include; "io/conf" etc. stand for one header of a layer.
+direction='
+function layer(path) {
+	if (path ~ /^supervisor\/commands\//) return "commands"
+	sub(/^src\//, "", path)
+	return substr(path, 1, index(path, "/") - 1)
+}
+BEGIN {
+	may["base"] = " base "
+	may["codec"] = " codec base "
+	may["domain"] = " domain codec base "
+	may["io"] = " io codec base "
+	may["workers"] = " workers domain io codec base "
+	may["supervisor"] = " supervisor base io/conf.h io/chan.h io/notify.h "
+	may["commands"] = " commands supervisor domain io codec base "
+	# the two tables: roles and commands
+	also["supervisor/main.c"] = " workers/child.h supervisor/commands/commands.h "
+}
+{
+	file = $0; sub(/:.*/, "", file)
+	if (!match($0, /"[^"]*"/)) next
+	header = substr($0, RSTART + 1, RLENGTH - 2)
+	from = layer(file)
+	to = index(header, "/") ? layer(header) : from
+	if (index(may[from], " " to " ") || index(may[from], " " header " ") || index(also[file], " " header " ")) next
+	print file ": " header
+}'
+
+owner='
+BEGIN {
+	own["libpq-fe.h"] = "^src/io/pg"
+	own["postgres"] = "^src/io/pg"
+	own["hiredis"] = "^src/io/stream"
+	own["libconfig.h"] = "^src/io/conf"
+	own["wslay"] = "^src/io/websocket"
+	own["openssl/ssl.h"] = "^src/io/websocket"
+	own["openssl/x509"] = "^src/io/websocket"
+	own["openssl/evp.h"] = "^src/(codec/cid|domain/ident|io/websocket_upgrade)[.]c$"
+	own["openssl/hmac.h"] = "^src/domain/ident[.]c$"
+	own["jansson.h"] = "^src/codec/json"
+	own["secp256k1"] = "^$"
+}
+{
+	file = $0; sub(/:.*/, "", file)
+	if (!match($0, /<[^>]*>/)) next
+	header = substr($0, RSTART + 1, RLENGTH - 2)
+	for (name in own)
+		if (index(header, name) == 1 && file !~ own[name])
+			print file ": " header
+}'
+
+ok "there are files to look at" test "$(includes | wc -l)" -gt 50
+none "every include goes down the layers" "$(includes | awk "$direction")"
+none "every foreign header has one owner" "$(includes | awk "$owner")"
+plan

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/children.h"
+
+#include "tap.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+enum { EXITED_0 = 0, KILLED = SIGKILL }; /* wait statuses */
+
+/* Processes and clock as the test wants them. */
+struct world {
+	struct children c;
+	struct stats_page page;
+	int64_t now_us;
+	pid_t next_pid;
+	int n_spawned, n_drains, last_signal, n_kills;
+	bool refuse_spawn;
+};
+
+static const int64_t second_us = 1000000;
+
+static pid_t spawn(void *ctx, struct slot *slot)
+{
+	struct world *w = ctx;
+
+	(void)slot;
+	if (w->refuse_spawn)
+		return -1;
+	w->n_spawned++;
+	return w->next_pid++;
+}
+
+static void kill_it(void *ctx, struct slot *slot, int signal)
+{
+	struct world *w = ctx;
+
+	if (!slot->pid) {
+		printf("Bail out! killing a process that is not there\n");
+		exit(1);
+	}
+	w->last_signal = signal;
+	w->n_kills++;
+}
+
+static void drain(void *ctx, struct slot *slot)
+{
+	(void)slot;
+	((struct world *)ctx)->n_drains++;
+}
+
+static int64_t now_us(void *ctx)
+{
+	return ((struct world *)ctx)->now_us;
+}
+
+static const struct children_ops ops = { spawn, kill_it, drain, now_us };
+
+/* One reader, two workers, one keeper; wanted if `up`. */
+static struct world *world_new(bool up)
+{
+	static const char *const roles[] = { "reader", "worker", "worker", "keeper" };
+	static const int indices[] = { 0, 1, 1, 2 }, numbers[] = { 0, 0, 1, 0 };
+	struct world *w = calloc(1, sizeof *w);
+
+	if (!w)
+		abort();
+	w->now_us = 1000 * second_us;
+	w->next_pid = 100;
+	children_init(&w->c, &ops, w);
+	w->c.drain_timeout_us = 25 * second_us;
+	for (int i = 0; i < 4; i++) {
+		struct slot *slot = children_add(&w->c, roles[i], indices[i], numbers[i], &w->page.slots[i]);
+
+		children_want(&w->c, slot, up);
+	}
+	return w;
+}
+
+static void say(struct world *w, struct slot *slot, enum chan_type type, uint32_t value)
+{
+	struct chan_msg msg = { .type = type, .value = value };
+
+	children_heard(&w->c, slot, &msg);
+}
+
+/* Lets time pass in steps of at most a second, with beats of everybody who runs. */
+static void pass(struct world *w, int64_t us, bool beats)
+{
+	int64_t until_us = w->now_us + us;
+
+	while (w->now_us < until_us) {
+		int64_t due_us = children_due_us(&w->c);
+
+		w->now_us = due_us <= w->now_us ? w->now_us + 1000 : due_us < until_us ? due_us : until_us;
+		for (int i = 0; beats && i < w->c.n; i++)
+			if (w->c.slots[i].pid)
+				say(w, &w->c.slots[i], CHAN_BEAT, CHILD_IDLE);
+		children_tick(&w->c);
+	}
+}
+
+static void test_start(void)
+{
+	struct world *w = world_new(true);
+	struct slot *reader = &w->c.slots[0];
+
+	ok(w->n_spawned == 4 && reader->state == SLOT_STARTING && w->page.slots[0].pid == 100,
+		"what is wanted is started, its pid is in the page");
+	ok(!children_healthy(&w->c), "nobody ready: not healthy");
+	for (int i = 0; i < 4; i++)
+		say(w, &w->c.slots[i], CHAN_READY, 0);
+	ok(reader->state == SLOT_READY && children_healthy(&w->c), "all ready: healthy");
+	say(w, &w->c.slots[1], CHAN_BEAT, CHILD_WAITING);
+	ok(!children_healthy(&w->c) && w->page.slots[1].doing == CHILD_WAITING, "one waits: not healthy");
+	say(w, &w->c.slots[1], CHAN_BEAT, 999);
+	ok(w->page.slots[1].doing == CHILD_WAITING, "a state nobody knows is not taken over");
+	free(w);
+}
+
+/* Lets the slot end and measures how long it takes to come back. */
+static int64_t restart_us(struct world *w, struct slot *slot)
+{
+	int64_t began_us = w->now_us;
+	int n = w->n_spawned;
+
+	children_exited(&w->c, slot, KILLED);
+	while (w->n_spawned == n && w->now_us - began_us < 120 * second_us)
+		pass(w, 1000, true);
+	return w->now_us - began_us;
+}
+
+static void test_backoff(void)
+{
+	struct world *w = world_new(true);
+	struct slot *reader = &w->c.slots[0];
+	int64_t expected_us = 100000;
+	bool good = true;
+
+	/* far enough apart for the breaker, too short to count as health */
+	for (int i = 0; i < 12; i++) {
+		int64_t us;
+
+		say(w, reader, CHAN_READY, 0);
+		pass(w, 15 * second_us, true);
+		us = restart_us(w, reader);
+		good = good && us >= expected_us / 2 && us <= expected_us + 2000;
+		expected_us = expected_us * 2 > 30 * second_us ? 30 * second_us : expected_us * 2;
+	}
+	ok(good, "restarts wait 0.1 s doubling to 30 s, at least half of it");
+	say(w, reader, CHAN_READY, 0);
+	pass(w, 61 * second_us, true);
+	ok(restart_us(w, reader) <= 102000, "after a minute of health the next restart is quick again");
+	ok(w->page.slots[0].starts == 14, "the page counts the starts");
+	free(w);
+}
+
+static void test_breaker(void)
+{
+	struct world *w = world_new(true);
+	struct slot *worker = &w->c.slots[1];
+	int64_t us;
+
+	for (int i = 0; i < 5; i++)
+		restart_us(w, worker);
+	ok(worker->state == SLOT_STARTING, "five failures in a minute: still quick");
+	us = restart_us(w, worker);
+	ok(us >= 60 * second_us && us <= 61 * second_us, "the sixth: a minute of rest");
+	us = restart_us(w, worker);
+	ok(us >= 60 * second_us && us <= 61 * second_us, "and again, while it fails");
+	ok(w->c.slots[0].state == SLOT_STARTING && w->n_spawned == 4 + 7, "the others keep running");
+	say(w, worker, CHAN_READY, 0);
+	pass(w, 61 * second_us, true);
+	ok(restart_us(w, worker) < second_us, "a minute of health closes the breaker");
+	for (int i = 0; i < 6; i++) {
+		children_exited(&w->c, worker, KILLED);
+		if (worker->state == SLOT_BACKOFF)
+			pass(w, 40 * second_us, true);
+	}
+	ok(worker->state != SLOT_BROKEN, "failures spread over minutes do not open it");
+	free(w);
+}
+
+static void test_broken_replaced(void)
+{
+	struct world *w = world_new(true);
+	struct slot *worker = &w->c.slots[1];
+
+	for (int i = 0; i < 5; i++)
+		restart_us(w, worker);
+	children_exited(&w->c, worker, KILLED);
+	ok(worker->state == SLOT_BROKEN, "broken");
+	children_replace(&w->c, worker);
+	ok(worker->state == SLOT_STARTING && !worker->broken, "a new configuration is tried at once");
+	children_exited(&w->c, worker, KILLED);
+	ok(worker->state == SLOT_BACKOFF, "and has its own five attempts");
+	children_want(&w->c, worker, false);
+	ok(worker->state == SLOT_DOWN, "what is not wanted does not come back");
+	free(w);
+}
+
+static void test_mute(void)
+{
+	struct world *w = world_new(true);
+	struct slot *reader = &w->c.slots[0];
+
+	for (int i = 1; i < 4; i++) {
+		children_want(&w->c, &w->c.slots[i], false);
+		children_exited(&w->c, &w->c.slots[i], EXITED_0);
+	}
+	say(w, reader, CHAN_READY, 0);
+	pass(w, 29 * second_us, false);
+	ok(w->n_kills == 0 && reader->late, "29 s without a beat: late, alive");
+	pass(w, 2 * second_us, false);
+	ok(w->n_kills == 1 && w->last_signal == SIGABRT, "31 s: SIGABRT, once");
+	pass(w, 4 * second_us, false);
+	ok(w->n_kills == 1, "it has 5 s to die of it");
+	pass(w, 2 * second_us, false);
+	ok(w->n_kills == 2 && w->last_signal == SIGKILL, "then SIGKILL");
+	pass(w, 30 * second_us, false);
+	ok(w->n_kills == 2, "which is not repeated");
+	children_exited(&w->c, reader, KILLED);
+	ok(reader->state == SLOT_BACKOFF, "and then it is restarted");
+	free(w);
+}
+
+static void test_due(void)
+{
+	struct world *w = world_new(true);
+	int64_t due_us = children_due_us(&w->c);
+
+	w->now_us += second_us / 2;
+	say(w, &w->c.slots[0], CHAN_BEAT, CHILD_IDLE);
+	ok(children_due_us(&w->c) == due_us, "a beat does not put the next look at the clock off");
+	free(w);
+}
+
+/* SIGSTOP of the supervisor, or a machine that stood still. */
+static void test_own_sleep(void)
+{
+	struct world *w = world_new(true);
+
+	pass(w, 5 * second_us, true);
+	w->now_us += 300 * second_us;
+	children_tick(&w->c);
+	pass(w, 2 * second_us, false);
+	ok(w->n_kills == 0, "who slept itself does not blame the children");
+	free(w);
+}
+
+static void test_drain(void)
+{
+	struct world *w = world_new(true);
+	struct slot *worker = &w->c.slots[2];
+
+	say(w, worker, CHAN_READY, 0);
+	children_want(&w->c, worker, false);
+	ok(worker->state == SLOT_DRAINING && w->n_drains == 1, "not wanted: asked to drain");
+	children_want(&w->c, worker, true);
+	ok(worker->state == SLOT_DRAINING && w->n_drains == 1, "wanted again: first it ends");
+	children_exited(&w->c, worker, EXITED_0);
+	ok(worker->state == SLOT_STARTING && w->n_spawned == 5, "then it starts anew, at once");
+	children_want(&w->c, worker, false);
+	pass(w, 24 * second_us, true);
+	ok(w->n_kills == 0, "it may take drain_timeout");
+	pass(w, 2 * second_us, true);
+	ok(w->n_kills == 1 && w->last_signal == SIGKILL, "and is killed after it");
+	children_exited(&w->c, worker, KILLED);
+	ok(worker->state == SLOT_DOWN && w->page.slots[2].pid == 0, "down");
+	free(w);
+}
+
+static void test_replace(void)
+{
+	struct world *w = world_new(true);
+	struct slot *worker = &w->c.slots[1];
+
+	say(w, worker, CHAN_READY, 0);
+	worker->stale = true;
+	children_replace(&w->c, worker);
+	ok(worker->state == SLOT_DRAINING && worker->stale, "replacing begins with draining");
+	children_exited(&w->c, worker, EXITED_0);
+	ok(worker->state == SLOT_STARTING && !worker->stale, "and ends with a new process, no longer stale");
+	free(w);
+}
+
+static void test_stop(void)
+{
+	struct world *w = world_new(true);
+	struct slot *s = w->c.slots;
+
+	for (int i = 0; i < 4; i++)
+		say(w, &s[i], CHAN_READY, 0);
+	children_exited(&w->c, &s[2], KILLED);
+	children_stop(&w->c, w->now_us + 25 * second_us);
+	ok(s[0].state == SLOT_DRAINING && s[1].state == SLOT_READY && s[3].state == SLOT_READY,
+		"the first role drains first, the others work on");
+	ok(s[2].state == SLOT_DOWN, "what waits for its restart stays down");
+	children_exited(&w->c, &s[0], EXITED_0);
+	children_tick(&w->c);
+	ok(s[1].state == SLOT_DRAINING && s[3].state == SLOT_READY, "then the second");
+	children_exited(&w->c, &s[3], KILLED);
+	ok(s[3].state == SLOT_DOWN, "what ends by itself meanwhile is not restarted");
+	children_exited(&w->c, &s[1], EXITED_0);
+	children_tick(&w->c);
+	ok(children_down(&w->c) && w->n_kills == 0, "down without a kill");
+	free(w);
+}
+
+static void test_stop_deadline(void)
+{
+	struct world *w = world_new(true);
+
+	for (int i = 0; i < 4; i++)
+		say(w, &w->c.slots[i], CHAN_READY, 0);
+	children_stop(&w->c, w->now_us + 25 * second_us);
+	pass(w, 24 * second_us, true);
+	ok(w->n_kills == 0 && w->n_drains == 1, "a stuck first role keeps the others waiting");
+	pass(w, 2 * second_us, true);
+	ok(w->n_kills == 4 && w->last_signal == SIGKILL, "until the deadline: all are killed, each once");
+	for (int i = 0; i < 4; i++)
+		children_exited(&w->c, &w->c.slots[i], KILLED);
+	ok(children_down(&w->c) && w->n_spawned == 4, "and nobody comes back");
+	free(w);
+}
+
+static void test_no_spawn(void)
+{
+	struct world *w = world_new(false);
+
+	w->refuse_spawn = true;
+	children_want(&w->c, &w->c.slots[0], true);
+	ok(w->c.slots[0].state == SLOT_BACKOFF, "no process to be had: tried again later");
+	w->refuse_spawn = false;
+	pass(w, second_us, true);
+	ok(w->c.slots[0].state == SLOT_STARTING, "and then it starts");
+	free(w);
+}
+
+/* Random calls in any order: no impossible cell (that asserts), pid exactly where a process is. */
+static void test_any_order(void)
+{
+	struct world *w = world_new(false);
+	bool good = true;
+	unsigned seen = 0;
+	uint64_t random = 42;
+
+	for (int i = 0; i < 200000; i++) {
+		struct slot *slot;
+
+		random = random * 6364136223846793005 + 1442695040888963407;
+		slot = &w->c.slots[random >> 62];
+		switch (random >> 58 & 7) {
+		case 0:
+			children_want(&w->c, slot, (random >> 40 & 7) != 0);
+			break;
+		case 1:
+			/* seldom: it also closes the breaker */
+			if ((random >> 40 & 63) == 0)
+				children_replace(&w->c, slot);
+			break;
+		case 2:
+			if (slot->pid)
+				children_exited(&w->c, slot, random >> 40 & 1 ? KILLED : EXITED_0);
+			break;
+		case 3:
+			if (slot->pid)
+				say(w, slot, CHAN_READY, 0);
+			break;
+		case 4:
+			w->refuse_spawn = random >> 40 & 1;
+			break;
+		default:
+			pass(w, 1 + (int64_t)((random >> 37 & 0x3ffffff) >> (random >> 28 & 15)), random >> 36 & 1);
+		}
+		for (int k = 0; k < 4; k++) {
+			const struct slot *s = &w->c.slots[k];
+			bool runs = s->state == SLOT_STARTING || s->state == SLOT_READY || s->state == SLOT_DRAINING;
+
+			good = good && runs == (s->pid != 0) && s->stats->pid == (uint32_t)s->pid &&
+				s->stats->state == s->state && (s->wanted || s->state == SLOT_DOWN || s->state == SLOT_DRAINING);
+			seen |= 1u << s->state;
+		}
+	}
+	ok(good, "200000 random calls: every process is in a state that has one");
+	ok(seen == (1u << N_SLOT_STATES) - 1, "and every state was visited (%#x)", seen);
+	free(w);
+}
+
+int main(void)
+{
+	log_init("test", LOG_ERROR);
+	test_start();
+	test_backoff();
+	test_breaker();
+	test_broken_replaced();
+	test_mute();
+	test_due();
+	test_own_sleep();
+	test_drain();
+	test_replace();
+	test_stop();
+	test_stop_deadline();
+	test_no_spawn();
+	test_any_order();
+	return done();
+}
