@@ -119,13 +119,20 @@ COMMENT ON COLUMN bsky.account_states.purge_seq IS 'The account was deleted: its
 
 CREATE TABLE bsky.repos (
     actor bigint PRIMARY KEY REFERENCES bsky.actors,
-    rev bigint,
-    data bytea,
-    commit_cid bytea,
-    sync_rev bigint,
-    sync_data bytea
+    rev bigint NOT NULL,
+    data bytea NOT NULL,
+    commit_cid bytea NOT NULL
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE bsky.repos IS 'Newest commit (rev, data, commit_cid) and newest sync event (sync_rev, sync_data) of each repo';
+COMMENT ON TABLE bsky.repos IS 'Newest commit of each repo: rev, MST root (data) and CID of the commit block';
+
+-- A table of its own: almost every event updates repos, almost none this, and one pass over each table per
+-- transaction keeps workers free of deadlocks.
+CREATE TABLE bsky.repo_syncs (
+    actor bigint PRIMARY KEY REFERENCES bsky.actors,
+    rev bigint NOT NULL,
+    data bytea NOT NULL
+) WITH (fillfactor = 70);
+COMMENT ON TABLE bsky.repo_syncs IS 'Newest #sync event of each repo: the root that its host stated';
 
 -- One row per missing parent, not per child: a missing post with 100 000 likes is one row.
 CREATE TABLE standpipe.pending (

@@ -3,10 +3,11 @@
 
 CREATE VIEW bsky.accounts AS
 SELECT a.did, s.handle, coalesce(s.active, true) AS active, s.status,
-    s.actor IS NOT NULL OR r.actor IS NOT NULL AS present
+    s.actor IS NOT NULL OR r.actor IS NOT NULL OR y.actor IS NOT NULL AS present
 FROM bsky.actors a
     LEFT JOIN bsky.account_states s ON s.actor = a.id
-    LEFT JOIN bsky.repos r ON r.actor = a.id;
+    LEFT JOIN bsky.repos r ON r.actor = a.id
+    LEFT JOIN bsky.repo_syncs y ON y.actor = a.id;
 COMMENT ON VIEW bsky.accounts IS 'Every account that wrote something or is referred to';
 COMMENT ON COLUMN bsky.accounts.active IS 'False: taken down, suspended, deleted or deactivated, see status';
 COMMENT ON COLUMN bsky.accounts.status IS 'Why inactive, as the account event said it; an active account may be throttled or desynchronized';

@@ -45,10 +45,11 @@ COMMENT ON VIEW bsky.feed IS 'Posts of active accounts as people read them. ORDE
 -- are missing here; a later commit moves on.
 CREATE OR REPLACE VIEW bsky.accounts AS
 SELECT a.did, s.handle, coalesce(s.active, true) AS active, s.status,
-    s.actor IS NOT NULL OR r.actor IS NOT NULL AS present,
-    coalesce(r.rev IS NOT NULL AND r.sync_rev >= r.rev AND r.sync_data <> r.data, false) AS desynchronized
+    s.actor IS NOT NULL OR r.actor IS NOT NULL OR y.actor IS NOT NULL AS present,
+    coalesce(y.rev >= r.rev AND y.data <> r.data, false) AS desynchronized
 FROM bsky.actors a
     LEFT JOIN bsky.account_states s ON s.actor = a.id
-    LEFT JOIN bsky.repos r ON r.actor = a.id;
+    LEFT JOIN bsky.repos r ON r.actor = a.id
+    LEFT JOIN bsky.repo_syncs y ON y.actor = a.id;
 COMMENT ON COLUMN bsky.accounts.desynchronized IS
     'The repo''s host stated a root (#sync) that the commits seen here do not lead to: records may be missing';

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 static const int64_t second_us = 1000000;
-static const int64_t backoff_first_us = 100000, backoff_max_us = 30000000;
+static const int64_t backoff_first_us = 100000, backoff_max_us = 30000000, backoff_killed_us = 1000000;
 static const int64_t healthy_us = 60000000, breaker_us = 60000000;
 static const int64_t late_us = 3000000, mute_us = 30000000, abort_us = 5000000;
 
@@ -88,11 +88,11 @@ static int64_t jitter(int64_t v)
 
 static enum slot_event back_off(struct children *c, struct slot *slot)
 {
-	int64_t delay_us;
+	int64_t max_us = slot->killed ? backoff_killed_us : backoff_max_us, delay_us;
 
 	slot->backoff_us = slot->backoff_us ? slot->backoff_us * 2 : backoff_first_us;
-	if (slot->backoff_us > backoff_max_us)
-		slot->backoff_us = backoff_max_us;
+	if (slot->backoff_us > max_us)
+		slot->backoff_us = max_us;
 	delay_us = jitter(slot->backoff_us);
 	slot->due_us = now(c) + delay_us;
 	return SLOT_EV_NONE;
@@ -101,9 +101,10 @@ static enum slot_event back_off(struct children *c, struct slot *slot)
 static enum slot_event trip(struct children *c, struct slot *slot)
 {
 	if (!slot->broken)
-		log_error("child.broken", "child=%s: ended more than %d times in a minute and is now "
-			"started once a minute; its messages above say why", name_of(slot).text,
-			CHILDREN_MAX_FAILURES);
+		log_error("child.broken",
+			"child=%s: ended more than %d times in a minute and is now "
+			"started once a minute; its messages above say why",
+			name_of(slot).text, CHILDREN_MAX_FAILURES);
 	slot->broken = true;
 	slot->due_us = now(c) + breaker_us;
 	return SLOT_EV_NONE;
@@ -112,7 +113,8 @@ static enum slot_event trip(struct children *c, struct slot *slot)
 static enum slot_event abort_child(struct children *c, struct slot *slot)
 {
 	log_error("child.stuck", "child=%s pid=%d: no sign of life for %lld s, aborting it",
-		name_of(slot).text, (int)slot->pid, (long long)((now(c) - slot->beat_us) / second_us));
+		name_of(slot).text, (int)slot->pid,
+		(long long)((now(c) - slot->beat_us) / second_us));
 	c->ops->kill(c->ctx, slot, SIGABRT);
 	slot->due_us = now(c) + abort_us;
 	return SLOT_EV_NONE;
@@ -120,8 +122,8 @@ static enum slot_event abort_child(struct children *c, struct slot *slot)
 
 static enum slot_event kill_child(struct children *c, struct slot *slot)
 {
-	log_warning("child.killed", "child=%s pid=%d state=%s: did not end in time", name_of(slot).text,
-		(int)slot->pid, slot_state_name(slot->state));
+	log_warning("child.killed", "child=%s pid=%d state=%s: did not end in time",
+		name_of(slot).text, (int)slot->pid, slot_state_name(slot->state));
 	c->ops->kill(c->ctx, slot, SIGKILL);
 	slot->due_us = -1;
 	return SLOT_EV_NONE;
@@ -215,8 +217,12 @@ struct slot *children_add(struct children *c, const char *role, int role_index, 
 
 	assert(c->n < STATS_MAX_SLOTS);
 	slot = &c->slots[c->n++];
-	*slot = (struct slot){ .role = role, .role_index = role_index, .number = number, .stats = stats,
-		.due_us = -1, .chan_fd = -1 };
+	*slot = (struct slot){ .role = role,
+		.role_index = role_index,
+		.number = number,
+		.stats = stats,
+		.due_us = -1,
+		.chan_fd = -1 };
 	snprintf(stats->role, sizeof stats->role, "%s", role);
 	stats->slot = (uint32_t)number;
 	return slot;
@@ -294,9 +300,20 @@ static void stop_step(struct children *c)
 	}
 }
 
+/* Ended by somebody else's signal: no fault of its own, so it neither opens the breaker nor waits long. */
+static bool was_killed(const struct slot *slot, int wait_status)
+{
+	static const int signals[] = { SIGKILL, SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == signals[i])
+			return !slot->aborted;
+	return false;
+}
+
 void children_exited(struct children *c, struct slot *slot, int wait_status)
 {
-	bool drained = slot->state == SLOT_DRAINING;
+	bool drained = slot->state == SLOT_DRAINING, fault;
 	char how[48];
 
 	if (WIFSIGNALED(wait_status))
@@ -307,7 +324,9 @@ void children_exited(struct children *c, struct slot *slot, int wait_status)
 		name_of(slot).text, (int)slot->pid, how, drained ? "yes" : "no");
 	slot->pid = 0;
 	slot->stats->pid = 0;
-	happen(c, slot, !drained && count_failure(c, slot) ? SLOT_EV_TRIPPED : SLOT_EV_EXITED);
+	slot->killed = was_killed(slot, wait_status);
+	fault = !drained && !slot->killed;
+	happen(c, slot, fault && count_failure(c, slot) ? SLOT_EV_TRIPPED : SLOT_EV_EXITED);
 	if (c->stop_us < 0)
 		return;
 	/* what ends by itself while we stop is not started again */
@@ -416,7 +435,8 @@ bool children_healthy(const struct children *c)
 	for (int i = 0; i < c->n; i++) {
 		const struct slot *slot = &c->slots[i];
 
-		if (slot->wanted && (slot->state != SLOT_READY || slot->stats->doing == CHILD_WAITING))
+		if (slot->wanted &&
+			(slot->state != SLOT_READY || slot->stats->doing == CHILD_WAITING))
 			return false;
 	}
 	return true;

@@ -4,7 +4,8 @@
  *
  * A slot is wanted or not; the machine makes it so: starts, restarts after 0.1 s doubling to 30 s (with
  * jitter), asks to drain, aborts what does not beat, kills what does not end. A slot that ends more than
- * five times in 60 s is BROKEN: it is tried once a minute, the others keep running.
+ * five times in 60 s is BROKEN: it is tried once a minute, the others keep running. One that somebody
+ * else kills (SIGKILL, SIGTERM...) is not at fault: back within a second, and no breaker.
  * Owns: nothing but numbers; processes, descriptors and the clock are behind struct children_ops, so
  * that a test can play them. Invariant: pid != 0 exactly in STARTING, READY and DRAINING.
  * Errors: none; an impossible event is a bug and asserts.
@@ -51,6 +52,7 @@ struct slot {
 	bool was_ready; /* at least once since the supervisor started */
 	bool broken;	/* the breaker is open */
 	bool late, aborted;
+	bool killed; /* its last process was ended by somebody else's signal */
 	int64_t ready_us, beat_us;
 	int64_t due_us; /* of TIMER; -1: none */
 	int64_t backoff_us;

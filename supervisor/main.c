@@ -44,7 +44,8 @@ static const char examples[] =
 
 static void print_help(FILE *f)
 {
-	fputs("standpipe: the Bluesky firehose through Redis Streams into PostgreSQL\n\nCommands:\n", f);
+	fputs("standpipe: the Bluesky firehose through Redis Streams into PostgreSQL\n\nCommands:\n",
+		f);
 	for (int i = 0; i < n_commands; i++)
 		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].help);
 	fprintf(f, "\n%s", examples);

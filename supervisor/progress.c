@@ -22,7 +22,8 @@ void progress_init(struct progress *p)
 {
 	const char *term = getenv("TERM");
 
-	*p = (struct progress){ .terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0 };
+	*p = (struct progress){ .terminal = isatty(STDERR_FILENO) && term &&
+			strcmp(term, "dumb") != 0 };
 	p->last_us = clock_mono_us();
 	p->next_us = p->last_us + (p->terminal ? live_us : log_us);
 }
@@ -66,9 +67,10 @@ static void say_live(const struct figures *f)
 
 	if (f->lag_s >= 0)
 		snprintf(lag, sizeof lag, "%.1f s", f->lag_s);
-	n = snprintf(line, sizeof line, "\r\033[Kin %" PRIu64 "/s  committed %" PRIu64 "/s  depth %" PRIu64
-		"  pending %" PRIu64 "  lag %s  watermark -%" PRIu64 "\r", f->received, f->committed,
-		f->depth, f->pending, lag, f->behind);
+	n = snprintf(line, sizeof line,
+		"\r\033[Kin %" PRIu64 "/s  committed %" PRIu64 "/s  depth %" PRIu64
+		"  pending %" PRIu64 "  lag %s  watermark -%" PRIu64 "\r",
+		f->received, f->committed, f->depth, f->pending, lag, f->behind);
 	(void)!write(STDERR_FILENO, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
@@ -78,9 +80,10 @@ static void say_log(const struct figures *f)
 
 	if (f->lag_s >= 0)
 		snprintf(lag, sizeof lag, " lag_s=%.1f", f->lag_s);
-	log_info("progress", "received_per_s=%" PRIu64 " committed_per_s=%" PRIu64 " depth=%" PRIu64
-		" pending=%" PRIu64 "%s watermark_behind=%" PRIu64, f->received, f->committed, f->depth,
-		f->pending, lag, f->behind);
+	log_info("progress",
+		"received_per_s=%" PRIu64 " committed_per_s=%" PRIu64 " depth=%" PRIu64
+		" pending=%" PRIu64 "%s watermark_behind=%" PRIu64,
+		f->received, f->committed, f->depth, f->pending, lag, f->behind);
 }
 
 void progress_tick(struct progress *p, const struct stats_page *page)

@@ -48,7 +48,8 @@ static unsigned compare(struct supervisor *s, struct conf *conf)
 	owners = conf_diff(s->conf, conf, &changed);
 	if (fixed.n) {
 		log_lines(LOG_WARNING, "config.refused", &fixed);
-		log_warning("config.refused", "the lines above need a restart; the old values stay");
+		log_warning(
+			"config.refused", "the lines above need a restart; the old values stay");
 	}
 	log_lines(LOG_NOTICE, "config.changed", &changed);
 	buf_done(&fixed);
@@ -136,7 +137,8 @@ static void read_again(struct supervisor *s)
 	s->reload.wanted = false;
 	if (!conf) {
 		log_lines(LOG_ERROR, "config.invalid", &problems);
-		log_error("config.kept", "the configuration was not reloaded: mend the lines above and send "
+		log_error("config.kept",
+			"the configuration was not reloaded: mend the lines above and send "
 			"SIGHUP again; the old one stays in force");
 	} else if (reload_apply(s, conf, &err) < 0) {
 		log_error("config.kept", "%s: the old one stays in force", err.text);

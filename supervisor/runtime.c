@@ -43,8 +43,10 @@ int runtime_lock(const char *dir, const char *name, int *ret_fd, struct err *err
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		r = errno == EWOULDBLOCK ? 1 : -1;
 		if (r > 0)
-			err_set(err, "instance \"%s\" already runs as pid %ld in %s: stop it, or choose "
-				"another runtime.name", name, read_pid(fd), dir);
+			err_set(err,
+				"instance \"%s\" already runs as pid %ld in %s: stop it, or choose "
+				"another runtime.name",
+				name, read_pid(fd), dir);
 		else
 			err_set(err, "%s: cannot lock: %s", path, strerror(errno));
 		close(fd);
@@ -62,7 +64,8 @@ int runtime_lock(const char *dir, const char *name, int *ret_fd, struct err *err
 
 /* ---- status socket ---- */
 
-static int address_of(const char *dir, const char *name, struct sockaddr_un *ret_sa, struct err *err)
+static int address_of(
+	const char *dir, const char *name, struct sockaddr_un *ret_sa, struct err *err)
 {
 	int n;
 
@@ -169,10 +172,12 @@ static int map_page(int fd, const struct stats_page **ret_page, struct err *err)
 		page = mmap(NULL, sizeof *page, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
 	if (page == MAP_FAILED)
-		return err_set(err, "the running supervisor has other counters: it is another version");
+		return err_set(
+			err, "the running supervisor has other counters: it is another version");
 	if (page->version != STATS_VERSION || page->n_stats != N_STATS) {
 		munmap((void *)(uintptr_t)page, sizeof *page);
-		return err_set(err, "the running supervisor has other counters: it is another version");
+		return err_set(
+			err, "the running supervisor has other counters: it is another version");
 	}
 	*ret_page = page;
 	return 0;
@@ -212,7 +217,8 @@ int runtime_seal_conf(const struct conf *conf, struct err *err)
 
 	conf_print(conf, true, &text);
 	good = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n &&
-		fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0;
+		fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) ==
+			0;
 	if (!good) {
 		err_set(err, "cannot seal the configuration: %s", strerror(errno));
 		if (fd >= 0)

@@ -23,8 +23,8 @@ static const int64_t require_us = 10000000;
 
 /* ---- what the children say ---- */
 
-/* A dependency's settings break the promise. Before a child was ever up this is a question of set-up, and
- * a person is there to answer it; later we go on trying. */
+/* A dependency's settings break the promise. Before a child was ever up this is a question of
+ * set-up, and a person is there to answer it; later we go on trying. */
 static void on_refused(struct supervisor *s, const struct slot *slot, const char *text)
 {
 	uint64_t repeats;
@@ -35,8 +35,8 @@ static void on_refused(struct supervisor *s, const struct slot *slot, const char
 		complaint_clear(&s->refusal);
 	snprintf(s->refused, sizeof s->refused, "%s", text);
 	if (complaint_due(&s->refusal, &repeats))
-		log_error("dependency.refused", "child=%s-%d repeats=%llu: %s", slot->role, slot->number,
-			(unsigned long long)repeats, text);
+		log_error("dependency.refused", "child=%s-%d repeats=%llu: %s", slot->role,
+			slot->number, (unsigned long long)repeats, text);
 	if (s->options->require || !slot->was_ready)
 		supervisor_stop(s, EXIT_CONFIG, false);
 }
@@ -46,10 +46,10 @@ static void on_message(struct supervisor *s, struct slot *slot, const struct cha
 	children_heard(&s->children, slot, msg);
 	if (msg->type == CHAN_REFUSED)
 		on_refused(s, slot, msg->text);
-	if (msg->type == CHAN_BEAT && msg->value == CHILD_WAITING && s->options->require && !s->stopping &&
-		!slot->was_ready && clock_mono_us() - s->started_us > require_us) {
-		log_error("dependency.unavailable", "child=%s-%d: %s (--require)", slot->role, slot->number,
-			msg->text);
+	if (msg->type == CHAN_BEAT && msg->value == CHILD_WAITING && s->options->require &&
+		!s->stopping && !slot->was_ready && clock_mono_us() - s->started_us > require_us) {
+		log_error("dependency.unavailable", "child=%s-%d: %s (--require)", slot->role,
+			slot->number, msg->text);
 		supervisor_stop(s, EXIT_DEPENDENCY, false);
 	}
 }
@@ -190,8 +190,10 @@ static void on_dump(evutil_socket_t sig, short what, void *ctx)
 
 		if (!slot->wanted && slot->state == SLOT_DOWN)
 			continue;
-		log_notice("state.child", "child=%s-%d state=%s doing=%s pid=%d starts=%u beat_age_ms=%lld "
-			"stale=%d why=\"%s\"", slot->role, slot->number, slot_state_name(slot->state),
+		log_notice("state.child",
+			"child=%s-%d state=%s doing=%s pid=%d starts=%u beat_age_ms=%lld "
+			"stale=%d why=\"%s\"",
+			slot->role, slot->number, slot_state_name(slot->state),
 			child_state_name(slot->stats->doing), (int)slot->pid, slot->stats->starts,
 			(long long)(clock_mono_us() - slot->beat_us) / 1000, slot->stale,
 			slot->stats->why);
@@ -233,8 +235,9 @@ static void tell_manager(struct supervisor *s)
 	if (healthy == s->healthy)
 		return;
 	s->healthy = healthy;
-	log_notice(healthy ? "supervisor.healthy" : "supervisor.degraded", "%s", healthy ?
-		"every child is ready" : "a child is not ready, or waits; `standpipe status` says which");
+	log_notice(healthy ? "supervisor.healthy" : "supervisor.degraded", "%s",
+		healthy ? "every child is ready"
+			: "a child is not ready, or waits; `standpipe status` says which");
 	notify_send(healthy ? "STATUS=healthy" : "STATUS=degraded");
 }
 
@@ -290,7 +293,8 @@ static void add_slots(struct supervisor *s)
 
 	for (int r = 0; r < s->options->n_roles; r++)
 		for (int i = 0; i < s->options->roles[r].max; i++)
-			children_add(&s->children, s->options->roles[r].name, r, i, &s->page->slots[at++]);
+			children_add(&s->children, s->options->roles[r].name, r, i,
+				&s->page->slots[at++]);
 }
 
 static int make_events(struct supervisor *s, struct err *err)
@@ -373,8 +377,8 @@ static void end(struct supervisor *s)
 /* Starts the children and serves until all are down. */
 static int run(struct supervisor *s, struct conf *conf, struct err *err)
 {
-	log_notice("supervisor.started", "version=%s pid=%d dir=%s name=%s workers=%d", STANDPIPE_VERSION,
-		(int)getpid(), s->dir, s->name, (int)conf->workers.count);
+	log_notice("supervisor.started", "version=%s pid=%d dir=%s name=%s workers=%d",
+		STANDPIPE_VERSION, (int)getpid(), s->dir, s->name, (int)conf->workers.count);
 	s->started_us = clock_mono_us();
 	if (reload_apply(s, conf, err) < 0)
 		return EXIT_INTERNAL;
@@ -388,8 +392,12 @@ static int run(struct supervisor *s, struct conf *conf, struct err *err)
 
 int supervisor_run(const struct supervisor_options *options, struct conf *conf)
 {
-	struct supervisor s = { .options = options, .conf_fd = -1, .stats_fd = -1, .stats_read_fd = -1,
-		.lock_fd = -1, .listen_fd = -1 };
+	struct supervisor s = { .options = options,
+		.conf_fd = -1,
+		.stats_fd = -1,
+		.stats_read_fd = -1,
+		.lock_fd = -1,
+		.listen_fd = -1 };
 	struct err err = { "" };
 	int code;
 

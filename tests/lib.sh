@@ -42,6 +42,8 @@ show_logs() {
 cleanup() {
 	local status=$? pid
 
+	# a subshell killed before it has reset its traps must not take everything down
+	[ "$BASHPID" = $$ ] || exit "$status"
 	trap - EXIT
 	[ "$status" -eq 0 ] || show_logs
 	standpipe_stop KILL

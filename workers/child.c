@@ -27,7 +27,8 @@ static int map_page(struct child *c, struct err *err)
 	struct stat st;
 
 	if (fstat(STATS_FD, &st) < 0 || st.st_size != (off_t)sizeof *c->page)
-		return err_set(err, "no counters on descriptor %d: children are started by the supervisor",
+		return err_set(err,
+			"no counters on descriptor %d: children are started by the supervisor",
 			STATS_FD);
 	c->page = mmap(NULL, sizeof *c->page, PROT_READ | PROT_WRITE, MAP_SHARED, STATS_FD, 0);
 	if (c->page == MAP_FAILED) {
@@ -162,7 +163,8 @@ static void serve(struct child *c)
 
 	while ((status = chan_recv(CHAN_FD, &msg)) == CHAN_OK)
 		serve_message(c, &msg);
-	/* nobody is left to watch over us, and whoever comes next starts its own: everything is repeatable */
+	/* nobody is left to watch over us, and whoever comes next starts its own: everything is
+	 * repeatable */
 	if (status == CHAN_EOF)
 		_exit(EXIT_ORPHAN);
 	if (read(c->signal_fd, &si, sizeof si) == (ssize_t)sizeof si)
@@ -182,7 +184,8 @@ static int timeout_ms(const struct child *c, int64_t deadline_us)
 	return left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);
 }
 
-static enum wait_result wait_for(struct child *c, int fd, short events, int64_t deadline_us, bool stop)
+static enum wait_result wait_for(
+	struct child *c, int fd, short events, int64_t deadline_us, bool stop)
 {
 	for (;;) {
 		struct pollfd p[] = { { .fd = CHAN_FD, .events = POLLIN },
@@ -234,8 +237,9 @@ int child_attach(struct child *c, struct event_base *base, void (*on_drain)(void
 	c->chan_event = event_new(base, CHAN_FD, EV_READ | EV_PERSIST, on_event, c);
 	c->signal_event = event_new(base, c->signal_fd, EV_READ | EV_PERSIST, on_event, c);
 	c->beat_event = event_new(base, -1, EV_PERSIST, on_event, c);
-	if (!c->chan_event || !c->signal_event || !c->beat_event || event_add(c->chan_event, NULL) < 0 ||
-		event_add(c->signal_event, NULL) < 0 || event_add(c->beat_event, &interval) < 0)
+	if (!c->chan_event || !c->signal_event || !c->beat_event ||
+		event_add(c->chan_event, NULL) < 0 || event_add(c->signal_event, NULL) < 0 ||
+		event_add(c->beat_event, &interval) < 0)
 		return err_set(err, "cannot watch the supervisor's channel");
 	if (c->draining)
 		on_drain(ctx);

@@ -48,7 +48,8 @@ enum {
 #define SAME_KEY(of) "p.rkey = " of ".rkey AND p.actor = " of ".actor AND p.kind = " of ".kind"
 
 /* $3 retry, $4 retry_max, $5 expire, all in seconds. The content is looked for by scalar
- * subqueries, which cannot be turned into a hash over a whole table. 2 ^ 40 is far above any retry_max. */
+ * subqueries, which cannot be turned into a hash over a whole table. 2 ^ 40 is above any
+ * retry_max. */
 static const char due_sql[] =
 	"WITH due AS MATERIALIZED ("
 	" SELECT rkey, actor, kind, first_seen FROM standpipe.pending"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "workers/merge.h"
 
+#include "base/rules.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -122,18 +124,33 @@ static int position_cmp(struct position a, struct position b)
 	return a.seq < b.seq ? -1 : a.seq > b.seq;
 }
 
-/* The last op of a commit on a path wins over its earlier ones; otherwise the larger (rev, cid); of one
- * version the smaller position. */
+/* Negative if version a is older than b: by rev, then by CID; a deletion's is empty and below all. */
+static int version_cmp(const struct merged_record *a, const struct merged_record *b)
+{
+	if (a->rev != b->rev)
+		return a->rev < b->rev ? -1 : 1;
+	return RULE(cid_order) ? slice_cmp(a->cid, b->cid) : 0;
+}
+
+/* A version counts from where it was seen first. A later epoch says everything anew: there the account's
+ * deletion has another position too, and only positions of one epoch can be compared. */
+static bool counts_from(struct position now, struct position have)
+{
+	if (RULE(newest_epoch) && now.epoch != have.epoch)
+		return now.epoch > have.epoch;
+	return RULE(minimal_position) && position_cmp(now, have) < 0;
+}
+
+/* The newest version stays, with the position it counts from. */
 static void join_record(struct merged_record *have, const struct merged_record *now)
 {
-	int order = have->rev < now->rev ? -1 : have->rev > now->rev;
+	int order = version_cmp(now, have);
 
-	if (!order)
-		order = slice_cmp(have->cid, now->cid);
-	if (have->from == now->from || order < 0)
+	if (order > 0 || !RULE(batch_merge_order))
 		*have = *now;
-	else if (!order && position_cmp(now->at, have->at) < 0)
+	else if (!order && counts_from(now->at, have->at))
 		have->at = now->at;
+	have->said_by = now->said_by;
 }
 
 void merge_dead(struct merge *m, const struct merged_dead *dead)
@@ -159,13 +176,15 @@ static void dead_op(struct merge *m, const struct batch_event *be, int op, const
 		.bytes = o->record });
 }
 
+/* Joins one op; the caller takes a commit's ops from last to first, because the last one on a path is what
+ * the commit says of it, whatever the CIDs: the earlier ones are no versions. */
 static void add_op(struct merge *m, const struct batch_event *be, int64_t actor, int op)
 {
 	const struct op *o = &be->e.ops[op];
 	int c = collection_find(o->collection);
 	struct merged_record now = { .rkey = ident_rkey(m->ident, o->rkey), .actor = actor,
 		.nsid = o->collection, .did = be->e.did, .rev = be->e.rev, .at = { be->epoch, be->e.seq },
-		.from = be, .op = op };
+		.said_by = be };
 	struct merged_record *have;
 	enum cbor_status status;
 	bool is_new;
@@ -187,7 +206,7 @@ static void add_op(struct merge *m, const struct batch_event *be, int64_t actor,
 		now.record = o->record;
 	}
 	have = list_get(&m->records[c], m->arena, &now, sizeof now, record_hash, record_same, &is_new);
-	if (!is_new)
+	if (!is_new && !(RULE(last_op) && have->said_by == be))
 		join_record(have, &now);
 }
 
@@ -195,14 +214,16 @@ static void add_commit(struct merge *m, const struct batch_event *be, struct mer
 {
 	const struct event *e = &be->e;
 
-	if (!a->has_commit || e->rev > a->rev ||
+	if (!RULE(per_record_rev) && a->has_commit && e->rev < a->rev)
+		return;
+	if (!RULE(repo_order) || !a->has_commit || e->rev > a->rev ||
 		(e->rev == a->rev && memcmp(e->commit_cid, a->commit_cid, CID_DIGEST) > 0)) {
 		a->has_commit = true;
 		a->rev = e->rev;
 		a->commit_cid = e->commit_cid;
 		a->data = e->data;
 	}
-	for (uint32_t i = 0; i < e->n_ops; i++)
+	for (uint32_t i = e->n_ops; i-- > 0;)
 		add_op(m, be, a->id, (int)i);
 	m->n_ops += (int)e->n_ops;
 }
@@ -217,9 +238,16 @@ static void add_sync(const struct event *e, struct merged_actor *a)
 	a->sync_data = e->data;
 }
 
+/* Where an event counts that only the newest of its kind matters of; without the rule the first to come wins. */
+static struct position place_of(struct position at, bool by_position)
+{
+	return by_position ? at : (struct position){ 0 };
+}
+
 static void add_identity(const struct event *e, struct position at, struct merged_actor *a)
 {
 	a->has_state = true;
+	at = place_of(at, RULE(handle_position));
 	if (!e->has_handle || (a->has_handle && position_cmp(at, a->handle_at) <= 0))
 		return;
 	a->has_handle = true;
@@ -229,12 +257,14 @@ static void add_identity(const struct event *e, struct position at, struct merge
 
 static void add_account(const struct event *e, struct position at, struct merged_actor *a)
 {
+	struct position place = place_of(at, RULE(account_position));
+
 	a->has_state = true;
-	if (!a->has_account || position_cmp(at, a->account_at) > 0) {
+	if (!a->has_account || position_cmp(place, a->account_at) > 0) {
 		a->has_account = true;
 		a->active = e->active;
 		a->status = e->status;
-		a->account_at = at;
+		a->account_at = place;
 	}
 	if (e->active || !slice_is(e->status, "deleted"))
 		return;

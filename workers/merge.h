@@ -2,8 +2,8 @@
  *
  * merge - a run of events joined to what the database must hold afterwards
  *
- * One entry per record, actor, key: the join of everything the events say of it (newest version, smallest
- * position, newest account state). Joining is associative, commutative and idempotent, so batch borders,
+ * One entry per record, actor, key: the join of everything the events say of it (newest version, where it
+ * was seen first, newest account state). Joining is associative, commutative and idempotent, so batch borders,
  * order and repetition do not matter; the statements join the result with what is stored in the same way.
  * Every list ends sorted by its primary key: two workers then lock rows in the same order.
  * Owns: nothing; everything lives in the arena given. Must not know: PostgreSQL.
@@ -26,8 +26,7 @@ struct merged_record {
 	uint64_t rev;
 	struct slice cid; /* empty: deleted */
 	struct position at;
-	const struct batch_event *from;
-	int op;
+	const struct batch_event *said_by; /* the event that spoke of it last, newest or not */
 };
 
 /* One actor: what is needed of it, and what the events say of its account and repo. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The reader: one loop for the websocket, straight-line calls for Redis. This file is the link's machine
- * and its half that talks to the source; reader_derive asks the stream, reader_source judges messages,
- * reader_pack and reader_append bring them into the stream.
+ * The reader: one loop for the websocket, straight-line calls for Redis. This file is the link's
+ * machine and its half that talks to the source; reader_derive asks the stream, reader_source
+ * judges messages, reader_pack and reader_append bring them into the stream.
  */
 #include "workers/reader.h"
 
@@ -28,8 +28,6 @@ enum {
 	HEALTHY_FRAMES = 1000, /* so many frames: the next failure is a first one */
 	HALT_US = 60000000,
 };
-
-#define LINK_PATH "/xrpc/com.atproto.sync.subscribeRepos"
 
 static const char *const state_names[N_LINK_STATES] = {
 #define X(name) [LINK_##name] = #name,
@@ -71,6 +69,7 @@ static void on_close(void *ctx, const struct websocket_ended *ended)
 	link_event(r, EV_LINK_CLOSED);
 }
 
+/* An end that did not come from the websocket. */
 static void set_ended(struct reader *r, enum websocket_close why, const struct err *err)
 {
 	r->ended = (struct websocket_ended){ .why = why };
@@ -91,6 +90,7 @@ static void follow(struct reader *r, enum source_fate fate, const struct err *er
 	link_event(r, fate == SOURCE_HALT ? EV_LINK_HALT : EV_LINK_CLOSED);
 }
 
+/* One frame: judged, packed, and perhaps sent on. */
 static void on_message(void *ctx, struct slice message, bool binary)
 {
 	struct reader *r = ctx;
@@ -120,36 +120,28 @@ static void on_drained(void *ctx)
 	reader_append_drained(r->append);
 }
 
-/* The configured URL with the method's path, unless it has one, and the cursor. */
-static void build_request(struct reader *r, bool has_cursor, uint64_t cursor)
-{
-	const char *url = r->child->conf->source.urls[r->url];
-	const char *host = strstr(url, "://"), *path = host ? strchr(host + 3, '/') : NULL;
-	bool has_path = path && path[1] && path[1] != '?';
-	size_t n = path && !has_path ? (size_t)(path - url) : strlen(url);
-	int used = snprintf(r->request, sizeof r->request, "%.*s%s", (int)n, url,
-		has_path ? "" : LINK_PATH);
-
-	if (has_cursor && used > 0 && (size_t)used < sizeof r->request)
-		snprintf(r->request + used, sizeof r->request - (size_t)used, "%ccursor=%" PRIu64,
-			strchr(r->request, '?') ? '&' : '?', cursor);
-}
-
+/* Begins to connect, from the derived position. */
 static enum link_event connect_source(struct reader *r)
 {
 	const struct conf *conf = r->child->conf;
-	struct websocket_options options = { .url = r->request, .ca_file = conf->source.ca_file,
-		.max_message_bytes = MAX_FRAME_BYTES, .connect_timeout_us = CONNECT_TIMEOUT_US,
-		.idle_timeout_us = llround(conf->source.idle_timeout * 1e6), .on_open = on_open,
-		.on_message = on_message, .on_drained = on_drained, .on_big = on_big,
-		.on_close = on_close, .ctx = r };
+	struct websocket_options options = { .url = r->request,
+		.ca_file = conf->source.ca_file,
+		.max_message_bytes = MAX_FRAME_BYTES,
+		.connect_timeout_us = CONNECT_TIMEOUT_US,
+		.idle_timeout_us = llround(conf->source.idle_timeout * 1e6),
+		.on_open = on_open,
+		.on_message = on_message,
+		.on_drained = on_drained,
+		.on_big = on_big,
+		.on_close = on_close,
+		.ctx = r };
 	struct err err;
 	uint64_t cursor;
 	bool has_cursor;
 
 	reader_append_reset(r->append, &r->position, r->redis_fd);
 	has_cursor = reader_source_begin(r->source, &r->position, &cursor);
-	build_request(r, has_cursor, cursor);
+	reader_build_request(r, has_cursor, cursor);
 	r->was_open = false;
 	r->proven_us = 0;
 	if (websocket_open(r->base, &options, &r->ws, &err) == 0)
@@ -158,6 +150,7 @@ static enum link_event connect_source(struct reader *r)
 	return EV_LINK_CLOSED;
 }
 
+/* The upgrade is done; frames may come. */
 static enum link_event opened(struct reader *r)
 {
 	r->was_open = true;
@@ -167,13 +160,14 @@ static enum link_event opened(struct reader *r)
 		websocket_pause(r->ws, true);
 	stats_add(r->child->stats, STAT_connects, 1);
 	stats_set(r->child->stats, STAT_source_connected, 1);
-	log_notice("source.connected", "url=%s epoch=%" PRIu64 " head=%" PRIu64 "-%" PRIu64, r->request,
-		r->position.epoch, r->position.head.epoch, r->position.head.seq);
+	log_notice("source.connected", "url=%s epoch=%" PRIu64 " head=%" PRIu64 "-%" PRIu64,
+		r->request, r->position.epoch, r->position.head.epoch, r->position.head.seq);
 	child_set_state(r->child, CHILD_IDLE, NULL);
 	child_ready(r->child);
 	return EV_LINK_NONE;
 }
 
+/* Our position and the source's are one, or the gap is on record. */
 static enum link_event proven(struct reader *r)
 {
 	r->n_failed = 0;
@@ -197,7 +191,7 @@ static int64_t next_backoff(struct reader *r)
 {
 	int64_t us, asked_us = r->ended.retry_after_s * 1000000LL;
 	bool healthy = r->proven_us && (reader_source_frames(r->source) >= HEALTHY_FRAMES ||
-		clock_mono_us() - r->proven_us >= HEALTHY_US);
+					       clock_mono_us() - r->proven_us >= HEALTHY_US);
 
 	r->backoff_us = healthy || !r->backoff_us ? BACKOFF_MIN_US : r->backoff_us * 2;
 	if (r->backoff_us > BACKOFF_MAX_US)
@@ -217,7 +211,8 @@ static void drop_connection(struct reader *r, int code)
 	r->was_open = false;
 }
 
-/* Says why there is no connection: each time one was lost, with growing intervals if none comes about. */
+/* Says why there is no connection: each time one was lost, with growing intervals if none comes
+ * about. */
 static void tell_end(struct reader *r, int64_t wait_us)
 {
 	const struct websocket_ended *e = &r->ended;
@@ -225,12 +220,15 @@ static void tell_end(struct reader *r, int64_t wait_us)
 	uint64_t repeats;
 
 	if (r->was_open)
-		log_notice("source.disconnected", "url=%s why=%s code=%d retry_ms=%" PRId64 " detail=\"%s\"",
-			r->request, why, e->close_code, wait_us / 1000, e->detail);
+		log_notice("source.disconnected",
+			"url=%s why=%s code=%d retry_ms=%" PRId64 " detail=\"%s\"", r->request, why,
+			e->close_code, wait_us / 1000, e->detail);
 	else if (complaint_due(&r->no_source, &repeats))
-		log_warning("source.unreachable", "url=%s why=%s http=%d retry_ms=%" PRId64
-			" attempts=%u repeats=%" PRIu64 " detail=\"%s\"", r->request, why, e->http_status,
-			wait_us / 1000, r->n_failed, repeats, e->detail);
+		log_warning("source.unreachable",
+			"url=%s why=%s http=%d retry_ms=%" PRId64 " attempts=%u repeats=%" PRIu64
+			" detail=\"%s\"",
+			r->request, why, e->http_status, wait_us / 1000, r->n_failed, repeats,
+			e->detail);
 }
 
 /* While there is no source: people see why. */
@@ -255,6 +253,7 @@ static enum link_event back_off(struct reader *r)
 	return EV_LINK_NONE;
 }
 
+/* A person must look; the source is asked again once a minute. */
 static enum link_event halt(struct reader *r)
 {
 	drop_connection(r, 1000);
@@ -271,6 +270,7 @@ static enum link_event abandon(struct reader *r)
 	return EV_LINK_NONE;
 }
 
+/* Drain: what is packed goes into the stream, then the loop ends. */
 static enum link_event finish(struct reader *r)
 {
 	struct err err;
@@ -283,6 +283,7 @@ static enum link_event finish(struct reader *r)
 	return EV_LINK_NONE;
 }
 
+/* For events that come too late to matter. */
 static enum link_event nothing(struct reader *r)
 {
 	(void)r;
@@ -296,56 +297,64 @@ static const struct edge {
 	link_action *act;
 	enum link_state next;
 } edges[N_LINK_STATES][N_LINK_EVENTS] = {
-	[LINK_REDIS] = {
-		[EV_LINK_TIMER] = { reader_derive, LINK_REDIS },
-		[EV_LINK_DERIVED] = { connect_source, LINK_CONNECT },
-		[EV_LINK_UNFIT] = { reader_retry, LINK_REDIS },
-		[EV_LINK_FOREIGN] = { reader_ask_epoch, LINK_EPOCH },
-		[EV_LINK_STALE] = { nothing, LINK_REDIS },
-		[EV_LINK_DRAIN] = { finish, LINK_STOPPED },
-	},
-	[LINK_EPOCH] = {
-		[EV_LINK_TIMER] = { reader_derive, LINK_EPOCH },
-		[EV_LINK_DERIVED] = { connect_source, LINK_CONNECT },
-		[EV_LINK_UNFIT] = { reader_retry, LINK_REDIS },
-		[EV_LINK_FOREIGN] = { reader_await_epoch, LINK_EPOCH },
-		[EV_LINK_STALE] = { nothing, LINK_EPOCH },
-		[EV_LINK_DRAIN] = { finish, LINK_STOPPED },
-	},
-	[LINK_BACKOFF] = {
-		[EV_LINK_TIMER] = { reader_derive, LINK_REDIS },
-		[EV_LINK_STALE] = { nothing, LINK_BACKOFF },
-		[EV_LINK_DRAIN] = { finish, LINK_STOPPED },
-	},
-	[LINK_CONNECT] = {
-		[EV_LINK_OPENED] = { opened, LINK_PROVE },
-		[EV_LINK_CLOSED] = { back_off, LINK_BACKOFF },
-		[EV_LINK_STALE] = { abandon, LINK_REDIS },
-		[EV_LINK_DRAIN] = { finish, LINK_STOPPED },
-	},
-	[LINK_PROVE] = {
-		[EV_LINK_PROVEN] = { proven, LINK_STREAM },
-		[EV_LINK_CLOSED] = { back_off, LINK_BACKOFF },
-		[EV_LINK_HALT] = { halt, LINK_HALTED },
-		[EV_LINK_STALE] = { abandon, LINK_REDIS },
-		[EV_LINK_DRAIN] = { finish, LINK_STOPPED },
-	},
-	[LINK_STREAM] = {
-		[EV_LINK_CLOSED] = { back_off, LINK_BACKOFF },
-		[EV_LINK_HALT] = { halt, LINK_HALTED },
-		[EV_LINK_STALE] = { abandon, LINK_REDIS },
-		[EV_LINK_DRAIN] = { finish, LINK_STOPPED },
-	},
-	[LINK_HALTED] = {
-		[EV_LINK_TIMER] = { reader_derive, LINK_REDIS },
-		[EV_LINK_STALE] = { nothing, LINK_HALTED },
-		[EV_LINK_DRAIN] = { finish, LINK_STOPPED },
-	},
-	[LINK_STOPPED] = {
-		[EV_LINK_TIMER] = { nothing, LINK_STOPPED },
-		[EV_LINK_STALE] = { nothing, LINK_STOPPED },
-		[EV_LINK_DRAIN] = { nothing, LINK_STOPPED },
-	},
+	[LINK_REDIS] =
+		{
+			[EV_LINK_TIMER] = {reader_derive, LINK_REDIS},
+			[EV_LINK_DERIVED] = {connect_source, LINK_CONNECT},
+			[EV_LINK_UNFIT] = {reader_retry, LINK_REDIS},
+			[EV_LINK_FOREIGN] = {reader_ask_epoch, LINK_EPOCH},
+			[EV_LINK_STALE] = {nothing, LINK_REDIS},
+			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
+		},
+	[LINK_EPOCH] =
+		{
+			[EV_LINK_TIMER] = {reader_derive, LINK_EPOCH},
+			[EV_LINK_DERIVED] = {connect_source, LINK_CONNECT},
+			[EV_LINK_UNFIT] = {reader_retry, LINK_REDIS},
+			[EV_LINK_FOREIGN] = {reader_await_epoch, LINK_EPOCH},
+			[EV_LINK_STALE] = {nothing, LINK_EPOCH},
+			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
+		},
+	[LINK_BACKOFF] =
+		{
+			[EV_LINK_TIMER] = {reader_derive, LINK_REDIS},
+			[EV_LINK_STALE] = {nothing, LINK_BACKOFF},
+			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
+		},
+	[LINK_CONNECT] =
+		{
+			[EV_LINK_OPENED] = {opened, LINK_PROVE},
+			[EV_LINK_CLOSED] = {back_off, LINK_BACKOFF},
+			[EV_LINK_STALE] = {abandon, LINK_REDIS},
+			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
+		},
+	[LINK_PROVE] =
+		{
+			[EV_LINK_PROVEN] = {proven, LINK_STREAM},
+			[EV_LINK_CLOSED] = {back_off, LINK_BACKOFF},
+			[EV_LINK_HALT] = {halt, LINK_HALTED},
+			[EV_LINK_STALE] = {abandon, LINK_REDIS},
+			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
+		},
+	[LINK_STREAM] =
+		{
+			[EV_LINK_CLOSED] = {back_off, LINK_BACKOFF},
+			[EV_LINK_HALT] = {halt, LINK_HALTED},
+			[EV_LINK_STALE] = {abandon, LINK_REDIS},
+			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
+		},
+	[LINK_HALTED] =
+		{
+			[EV_LINK_TIMER] = {reader_derive, LINK_REDIS},
+			[EV_LINK_STALE] = {nothing, LINK_HALTED},
+			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
+		},
+	[LINK_STOPPED] =
+		{
+			[EV_LINK_TIMER] = {nothing, LINK_STOPPED},
+			[EV_LINK_STALE] = {nothing, LINK_STOPPED},
+			[EV_LINK_DRAIN] = {nothing, LINK_STOPPED},
+		},
 };
 
 /* An action may bring about the next event; it never calls back in here. */
@@ -395,6 +404,7 @@ static void on_drain(void *ctx)
 	reader_arm(r->drain, 0);
 }
 
+/* The chain of packs broke; the link begins again. */
 static void on_stale(void *ctx, enum stream_status status, const char *text)
 {
 	struct reader *r = ctx;
@@ -404,6 +414,7 @@ static void on_stale(void *ctx, enum stream_status status, const char *text)
 	link_event(r, EV_LINK_STALE);
 }
 
+/* Back-pressure begins or ends. */
 static void on_pressure(void *ctx, bool pressed)
 {
 	struct reader *r = ctx;
@@ -412,6 +423,7 @@ static void on_pressure(void *ctx, bool pressed)
 		websocket_pause(r->ws, pressed);
 }
 
+/* Also undoes half of reader_init. */
 static void reader_done(struct reader *r)
 {
 	struct event *events[] = { r->timer, r->tick, r->drain };
@@ -426,13 +438,19 @@ static void reader_done(struct reader *r)
 			event_free(events[i]);
 }
 
+/* Everything but the loop itself; the first derivation comes with its first turn. */
 static int reader_init(struct reader *r, struct child *c, struct event_base *base, struct err *err)
 {
 	struct stream_options stream = { c->conf->redis.url, c->conf->redis.password_file,
 		c->conf->redis.stream, c->conf->redis.group, { reader_wait, r }, REPLY_TIMEOUT_US };
-	struct reader_append_options append = { .base = base, .pack = &r->pack, .stats = c->stats,
-		.max_events = c->conf->redis.max_events, .max_bytes = c->conf->redis.max_bytes,
-		.on_stale = on_stale, .on_pressure = on_pressure, .ctx = r };
+	struct reader_append_options append = { .base = base,
+		.pack = &r->pack,
+		.stats = c->stats,
+		.max_events = c->conf->redis.max_events,
+		.max_bytes = c->conf->redis.max_bytes,
+		.on_stale = on_stale,
+		.on_pressure = on_pressure,
+		.ctx = r };
 
 	*r = (struct reader){ .child = c, .base = base, .redis_fd = -1 };
 	reader_pack_init(&r->pack);

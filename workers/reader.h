@@ -84,6 +84,10 @@ void reader_arm(struct event *timer, int64_t us);
 /* For the stream: waits as a child does, and remembers the socket. */
 enum wait_result reader_wait(void *reader, int fd, short events, int64_t deadline_us);
 
+/* r->request: the configured URL of the epoch's host with the method's path, unless it has one, and the
+ * cursor. */
+void reader_build_request(struct reader *r, bool has_cursor, uint64_t cursor);
+
 /* Actions: where the stream stands, and whose epoch it is. */
 link_action reader_derive, reader_retry, reader_ask_epoch, reader_await_epoch;
 

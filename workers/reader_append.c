@@ -13,13 +13,14 @@ enum {
 	MAX_BATCH_BYTES = 1 << 20,
 	QUEUE_HIGH_BYTES = 4 << 20, /* waiting for Redis: stop reading the source */
 	QUEUE_LOW_BYTES = 2 << 20,
-	FLUSH_US = 5000,	 /* no event waits longer for company */
+	FLUSH_US = 5000,         /* no event waits longer for company */
 	FLUSH_SPACING_US = 1000, /* a drained socket makes no more than one append in this time */
 	FULL_RETRY_US = 500000,
 	SKIP_US = 1000000,
 	DEPTH_US = 100000,
 	DEPTH_EVENTS = 50000,
-	ANSWER_US = 5000000, /* then nothing else is done until the answer is there or its time is up */
+	ANSWER_US =
+		5000000, /* then nothing else is done until the answer is there or its time is up */
 };
 
 /* Why the source is not read. */
@@ -41,6 +42,7 @@ struct reader_append {
 	struct err stale_err;
 };
 
+/* One shot. */
 static void arm(struct event *timer, int64_t us)
 {
 	struct timeval tv = { us / 1000000, us % 1000000 };
@@ -48,6 +50,7 @@ static void arm(struct event *timer, int64_t us)
 	evtimer_add(timer, &tv);
 }
 
+/* Sets or clears one reason; tells when the first comes or the last goes. */
 static void set_pressure(struct reader_append *a, enum pressure why, bool on)
 {
 	unsigned before = a->pressure;
@@ -84,6 +87,7 @@ static void give_up(struct reader_append *a, enum stream_status status, const st
 
 /* ---- depth ---- */
 
+/* Compares the depth with the limits; what was exceeded must fall below 90 % again. */
 static void judge_depth(struct reader_append *a, const struct stream_depth *d)
 {
 	const struct reader_append_options *o = &a->o;
@@ -92,7 +96,7 @@ static void judge_depth(struct reader_append *a, const struct stream_depth *d)
 	bool was = a->pressure & PRESSURE_DEPTH;
 	bool over = d->events >= max_events || d->bytes >= max_bytes || d->used_memory > max_memory;
 	bool under = d->events < max_events / 10 * 9 && d->bytes < max_bytes / 10 * 9 &&
-		d->used_memory < max_memory / 10 * 9;
+		     d->used_memory < max_memory / 10 * 9;
 
 	stats_set(o->stats, STAT_depth_events, d->events);
 	stats_set(o->stats, STAT_depth_bytes, d->bytes);
@@ -120,7 +124,8 @@ static bool look_at_depth(struct reader_append *a)
 	status = stream_get_depth(a->o.stream, &d, &err);
 	if (status == STREAM_OK)
 		judge_depth(a, &d);
-	else if (status != STREAM_E_NOGROUP) /* the keeper makes it anew; the head does not depend on it */
+	else if (status !=
+		 STREAM_E_NOGROUP) /* the keeper makes it anew; the head does not depend on it */
 		give_up(a, status, &err);
 	return a->stage != APPEND_OFF;
 }
@@ -184,7 +189,8 @@ static void confirm(struct reader_append *a)
 static void wait_for_room(struct reader_append *a, const struct err *err)
 {
 	if (!(a->pressure & PRESSURE_FULL))
-		log_warning("reader.redis_full", "head=%" PRIu64 "-%" PRIu64 " waiting_bytes=%zu error=\"%s\"",
+		log_warning("reader.redis_full",
+			"head=%" PRIu64 "-%" PRIu64 " waiting_bytes=%zu error=\"%s\"",
 			a->confirmed.epoch, a->confirmed.seq, a->o.pack->queued_bytes, err->text);
 	a->stage = APPEND_FULL;
 	arm(a->retry, FULL_RETRY_US);

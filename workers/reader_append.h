@@ -2,10 +2,11 @@
  *
  * reader_append - closed packs into the stream: one append under way while decoding goes on
  *
- * Owns: nothing but timers; the packs are struct reader_pack's until Redis confirmed them. Whatever goes
- * wrong, everything not confirmed is thrown away (on_stale) and the caller derives the position anew; only
- * an append refused because Redis is full is repeated, unchanged: it is compare-and-append, so that is safe.
- * Invariant: pressure is told whenever it begins or ends. Must not know: events, the source.
+ * Owns: nothing but timers; the packs are struct reader_pack's until Redis confirmed them. Whatever
+ * goes wrong, everything not confirmed is thrown away (on_stale) and the caller derives the
+ * position anew; only an append refused because Redis is full is repeated, unchanged: it is
+ * compare-and-append, so that is safe. Invariant: pressure is told whenever it begins or ends. Must
+ * not know: events, the source.
  */
 #ifndef WORKERS_READER_APPEND_H
 #define WORKERS_READER_APPEND_H
@@ -33,9 +34,11 @@ struct reader_append_options {
 struct reader_append *reader_append_new(const struct reader_append_options *options);
 /* NULL allowed; returns NULL. */
 struct reader_append *reader_append_free(struct reader_append *a);
-/* Throws away what is not confirmed, begins behind the head of `state`. redis_fd: the stream's socket. */
+/* Throws away what is not confirmed, begins behind the head of `state`. redis_fd: the stream's
+ * socket. */
 void reader_append_reset(struct reader_append *a, const struct stream_state *state, int redis_fd);
-/* False between on_stale (or before) and the next reset: what is packed now would be thrown away. */
+/* False between on_stale (or before) and the next reset: what is packed now would be thrown away.
+ */
 bool reader_append_running(const struct reader_append *a);
 /* Something was packed. */
 void reader_append_more(struct reader_append *a);
@@ -43,8 +46,8 @@ void reader_append_more(struct reader_append *a);
 void reader_append_drained(struct reader_append *a);
 /* Ten times a second: depth, due skips, overdue answers. */
 void reader_append_tick(struct reader_append *a);
-/* Appends all there is and waits for it. STREAM_OK also if there was nothing to save; STREAM_E_FULL: still
- * kept, call again; anything else: thrown away. */
+/* Appends all there is and waits for it. STREAM_OK also if there was nothing to save;
+ * STREAM_E_FULL: still kept, call again; anything else: thrown away. */
 enum stream_status reader_append_settle(struct reader_append *a, struct err *err) NODISCARD;
 bool reader_append_pressed(const struct reader_append *a);
 

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
 	SETTINGS_RETRY_US = 5000000,
@@ -17,11 +18,13 @@ enum {
 	REDIS_RETRY_MIN_US = 500000,
 	REDIS_RETRY_MAX_US = 5000000,
 	EPOCH_PATIENCE_US = 30000000, /* for the keeper to open the epoch we asked for */
-	MAX_ATTEMPTS = 5,	      /* in a row, until another URL is tried */
+	MAX_ATTEMPTS = 5,             /* in a row, until another URL is tried */
 };
 
-/* The stream's waiter; it also tells us which socket to watch while an append is under way. Only the
- * derivation may be interrupted: an append under way is better finished. */
+#define LINK_PATH "/xrpc/com.atproto.sync.subscribeRepos"
+
+/* The stream's waiter; it also tells us which socket to watch while an append is under way. Only
+ * the derivation may be interrupted: an append under way is better finished. */
 enum wait_result reader_wait(void *ctx, int fd, short events, int64_t deadline_us)
 {
 	struct reader *r = ctx;
@@ -61,7 +64,8 @@ static enum link_event unfit(struct reader *r, enum stream_status status, const 
 	/* the keeper needs a moment at every start; settings are the supervisor's to tell */
 	if (status != STREAM_E_SETTINGS && (status != STREAM_E_UNPREPARED || r->child->ready) &&
 		complaint_due(&r->no_redis, &repeats))
-		log_warning("reader.redis_unfit", "redis=%s status=%s repeats=%" PRIu64 " error=\"%s\"",
+		log_warning("reader.redis_unfit",
+			"redis=%s status=%s repeats=%" PRIu64 " error=\"%s\"",
 			stream_address(r->stream), stream_status_name(status), repeats, err->text);
 	return EV_LINK_UNFIT;
 }
@@ -101,7 +105,8 @@ static enum link_event judge_host(struct reader *r)
 		r->url = url;
 		if (asked && (strcmp(r->position.host, r->want_host) == 0 ||
 				     clock_mono_us() >= r->want_until_us)) {
-			r->want_host[0] = '\0'; /* it is there, or the keeper has other cares: try again here */
+			r->want_host[0] = '\0'; /* it is there, or the keeper has other cares: try
+						   again here */
 			r->n_failed = 0;
 			return EV_LINK_DERIVED;
 		}
@@ -111,8 +116,8 @@ static enum link_event judge_host(struct reader *r)
 			return EV_LINK_DERIVED;
 		return EV_LINK_FOREIGN;
 	}
-	if (!asked && !websocket_url_valid(r->child->conf->source.urls[0], r->want_host,
-			      sizeof r->want_host)) {
+	if (!asked && !websocket_url_valid(
+			      r->child->conf->source.urls[0], r->want_host, sizeof r->want_host)) {
 		log_error("reader.url_invalid", "url=%s way_out=\"correct source.urls\"",
 			r->child->conf->source.urls[0]);
 		r->want_host[0] = '\0';
@@ -120,6 +125,20 @@ static enum link_event judge_host(struct reader *r)
 		return EV_LINK_UNFIT;
 	}
 	return EV_LINK_FOREIGN;
+}
+
+void reader_build_request(struct reader *r, bool has_cursor, uint64_t cursor)
+{
+	const char *url = r->child->conf->source.urls[r->url];
+	const char *host = strstr(url, "://"), *path = host ? strchr(host + 3, '/') : NULL;
+	bool has_path = path && path[1] && path[1] != '?';
+	size_t n = path && !has_path ? (size_t)(path - url) : strlen(url);
+	int used = snprintf(
+		r->request, sizeof r->request, "%.*s%s", (int)n, url, has_path ? "" : LINK_PATH);
+
+	if (has_cursor && used > 0 && (size_t)used < sizeof r->request)
+		snprintf(r->request + used, sizeof r->request - (size_t)used, "%ccursor=%" PRIu64,
+			strchr(r->request, '?') ? '&' : '?', cursor);
 }
 
 /* Saves what is packed, then asks the stream where it stands. */
@@ -175,8 +194,10 @@ enum link_event reader_await_epoch(struct reader *r)
 	uint64_t repeats;
 
 	if (clock_mono_us() >= r->want_until_us && complaint_due(&r->no_epoch, &repeats))
-		log_warning("reader.epoch_overdue", "host=%s repeats=%" PRIu64
-			" way_out=\"is the keeper running and PostgreSQL there?\"", r->want_host, repeats);
+		log_warning("reader.epoch_overdue",
+			"host=%s repeats=%" PRIu64
+			" way_out=\"is the keeper running and PostgreSQL there?\"",
+			r->want_host, repeats);
 	reader_arm(r->timer, KEEPER_RETRY_US);
 	return EV_LINK_NONE;
 }

@@ -20,6 +20,7 @@ void reader_pack_init(struct reader_pack *p)
 	pack_begin(&p->riders);
 }
 
+/* Frees packs and their bytes. */
 static void free_list(struct packed *list)
 {
 	while (list) {
@@ -66,6 +67,7 @@ void reader_pack_reset(struct reader_pack *p, const struct stream_state *state)
 	p->next_byte = state->next_byte;
 }
 
+/* Begins a pack, in the memory of an old one if there is one. */
 static void open_pack(struct reader_pack *p)
 {
 	struct packed *pack = p->spare;
@@ -83,7 +85,8 @@ static void open_pack(struct reader_pack *p)
 }
 
 /* Adds one event, with the riders before it, to the open pack. */
-static void add(struct reader_pack *p, uint8_t kind, uint8_t flags, uint64_t seq, struct slice payload)
+static void add(
+	struct reader_pack *p, uint8_t kind, uint8_t flags, uint64_t seq, struct slice payload)
 {
 	struct packed *pack = p->open;
 
@@ -157,10 +160,15 @@ void reader_pack_close(struct reader_pack *p)
 		add(p, EVENT_SKIP, 0, p->skip_seq, slice_of(NULL, 0));
 	p->skip_seq = 0;
 	pack->first_ordinal = p->next_ordinal;
-	prefix = (struct pack_prefix){ .prev_epoch = p->tail.epoch, .prev_seq = p->tail.seq,
-		.epoch = p->epoch, .first_seq = pack->first_seq, .last_seq = pack->id.seq,
-		.first_ordinal = p->next_ordinal, .first_byte = p->next_byte,
-		.received_us = pack->received_us, .source_time_us = (uint64_t)pack->time_us,
+	prefix = (struct pack_prefix){ .prev_epoch = p->tail.epoch,
+		.prev_seq = p->tail.seq,
+		.epoch = p->epoch,
+		.first_seq = pack->first_seq,
+		.last_seq = pack->id.seq,
+		.first_ordinal = p->next_ordinal,
+		.first_byte = p->next_byte,
+		.received_us = pack->received_us,
+		.source_time_us = (uint64_t)pack->time_us,
 		.n_events = pack->n_events };
 	pack_end(&pack->bytes, &prefix);
 	p->next_ordinal += pack->n_events;

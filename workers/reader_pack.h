@@ -2,11 +2,11 @@
  *
  * reader_pack - events into packs, packs into a queue, in order of seq
  *
- * Owns: the open pack, the closed ones until reader_pack_drop, and the riders: gaps and bad frames, which
- * go in front of the next event that moves the head, in the same pack. The chain (previous head,
- * ordinals, bytes) begins at reader_pack_reset and is never repaired: if anything goes wrong the caller
- * throws all away and derives the position anew.
- * Must not know: Redis, the loop, the source.
+ * Owns: the open pack, the closed ones until reader_pack_drop, and the riders: gaps and bad frames,
+ * which go in front of the next event that moves the head, in the same pack. The chain (previous
+ * head, ordinals, bytes) begins at reader_pack_reset and is never repaired: if anything goes wrong
+ * the caller throws all away and derives the position anew. Must not know: Redis, the loop, the
+ * source.
  */
 #ifndef WORKERS_READER_PACK_H
 #define WORKERS_READER_PACK_H
@@ -44,7 +44,8 @@ void reader_pack_done(struct reader_pack *p);
 void reader_pack_reset(struct reader_pack *p, const struct stream_state *state);
 /* The next event; its seq is above all before. */
 void reader_pack_event(struct reader_pack *p, const struct event *e);
-/* A gap or a bad frame for the next pack that moves the head; beyond 8 MB of them their bytes are left out. */
+/* A gap or a bad frame for the next pack that moves the head; beyond 8 MB of them their bytes are
+ * left out. */
 void reader_pack_rider(struct reader_pack *p, const struct event *e);
 /* A frame that only moves the head. */
 void reader_pack_skip(struct reader_pack *p, uint64_t seq);

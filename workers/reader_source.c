@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 enum {
-	BAD_SEEN = 64,	 /* malformed frames remembered */
+	BAD_SEEN = 64,    /* malformed frames remembered */
 	BAD_PATIENCE = 3, /* sightings until one is set aside */
 	BAD_KEEP_BYTES = 1000000,
 	REASON_BYTES = 64,
@@ -22,17 +22,17 @@ struct seen {
 	uint8_t digest[CID_DIGEST];
 	unsigned times;
 	bool big;
-	uint64_t used; /* order of use: the oldest is forgotten first */
+	uint64_t used;                        /* order of use: the oldest is forgotten first */
 	uint64_t aside_connection, aside_seq; /* where it was last set aside */
 };
 
 /* What the seq of a frame means. */
 enum place {
-	PLACE_NEXT,   /* take it */
-	PLACE_GAP,    /* take it, but what is before it is not proven */
-	PLACE_KNOWN,  /* we have it: the resend that a cursor asks for */
-	PLACE_FELL,   /* an error of the source */
-	PLACE_BELOW,  /* the host is behind the stream */
+	PLACE_NEXT,  /* take it */
+	PLACE_GAP,   /* take it, but what is before it is not proven */
+	PLACE_KNOWN, /* we have it: the resend that a cursor asks for */
+	PLACE_FELL,  /* an error of the source */
+	PLACE_BELOW, /* the host is behind the stream */
 };
 
 struct reader_source {
@@ -47,11 +47,12 @@ struct reader_source {
 	/* this connection */
 	struct stream_id head;
 	uint64_t epoch;
-	uint64_t last;	  /* newest seq taken; before the first: what is below or equal is not wanted */
+	uint64_t
+		last; /* newest seq taken; before the first: what is below or equal is not wanted */
 	uint64_t n_frames;
-	bool continues;	  /* the epoch has a head, which the source must repeat */
-	bool jumps;	  /* a fresh epoch whose beginning need not meet the end of the one before */
-	bool exact;	  /* a fresh epoch that begins at a given seq */
+	bool continues; /* the epoch has a head, which the source must repeat */
+	bool jumps;     /* a fresh epoch whose beginning need not meet the end of the one before */
+	bool exact;     /* a fresh epoch that begins at a given seq */
 	bool proven, before_seen;
 	char info[REASON_BYTES]; /* name of an #info that came before the first frame */
 };
@@ -91,7 +92,8 @@ uint64_t reader_source_frames(const struct reader_source *s)
 
 /* ---- position ---- */
 
-bool reader_source_begin(struct reader_source *s, const struct stream_state *state, uint64_t *ret_cursor)
+bool reader_source_begin(
+	struct reader_source *s, const struct stream_state *state, uint64_t *ret_cursor)
 {
 	uint64_t start = strtoull(state->start, NULL, 10);
 
@@ -141,11 +143,16 @@ static void record_gap(struct reader_source *s, uint64_t seq)
 {
 	const char *reason = s->info[0] ? s->info : s->continues ? "unproven" : "new_epoch";
 	struct stream_id after = s->exact ? (struct stream_id){ s->epoch, s->last } : s->head;
-	struct event gap = { .kind = EVENT_GAP, .seq = seq, .gap_after_epoch = after.epoch,
-		.gap_after_seq = after.seq, .gap_first_seq = seq, .reason = slice_str(reason) };
+	struct event gap = { .kind = EVENT_GAP,
+		.seq = seq,
+		.gap_after_epoch = after.epoch,
+		.gap_after_seq = after.seq,
+		.gap_first_seq = seq,
+		.reason = slice_str(reason) };
 
-	log_notice("source.gap", "after=%" PRIu64 "-%" PRIu64 " first_seq=%" PRIu64 " epoch=%" PRIu64
-		" reason=%s", after.epoch, after.seq, seq, s->epoch, reason);
+	log_notice("source.gap",
+		"after=%" PRIu64 "-%" PRIu64 " first_seq=%" PRIu64 " epoch=%" PRIu64 " reason=%s",
+		after.epoch, after.seq, seq, s->epoch, reason);
 	reader_pack_rider(s->pack, &gap);
 }
 
@@ -196,20 +203,25 @@ bool reader_source_skips_big(const struct reader_source *s)
 	return false;
 }
 
+/* One line for each sighting. */
 static void tell_bad(struct reader_source *s, uint64_t n_bytes, unsigned times, const char *reason,
 	const char *action)
 {
 	stats_add(s->stats, STAT_frames_bad, 1);
-	log_warning("source.bad_frame", "seq=%" PRIu64 " (last good) epoch=%" PRIu64 " bytes=%" PRIu64
-		" times=%u action=%s reason=\"%s\"", s->last, s->epoch, n_bytes, times, action, reason);
+	log_warning("source.bad_frame",
+		"last_good_seq=%" PRIu64 " epoch=%" PRIu64 " bytes=%" PRIu64
+		" times=%u action=%s reason=\"%s\"",
+		s->last, s->epoch, n_bytes, times, action, reason);
 }
 
 /* One more sighting; from the third on the frame is set aside and reading goes on. */
 static enum source_fate handle_bad(struct reader_source *s, struct seen *x, struct slice bytes,
 	uint64_t n_bytes, uint64_t seq, const char *reason, struct err *err)
 {
-	struct event bad = { .kind = EVENT_BAD, .seq = seq > s->last ? seq : s->last,
-		.reason = slice_str(reason), .bytes = bytes };
+	struct event bad = { .kind = EVENT_BAD,
+		.seq = seq > s->last ? seq : s->last,
+		.reason = slice_str(reason),
+		.bytes = bytes };
 
 	x->times++;
 	if (x->times < BAD_PATIENCE) {
@@ -218,7 +230,8 @@ static enum source_fate handle_bad(struct reader_source *s, struct seen *x, stru
 		return SOURCE_DROP;
 	}
 	if (x->aside_connection == s->n_connections && x->aside_seq == s->last) {
-		stats_add(s->stats, STAT_frames_bad, 1); /* the very same once more: it rides already */
+		stats_add(s->stats, STAT_frames_bad,
+			1); /* the very same once more: it rides already */
 		return SOURCE_OK;
 	}
 	x->aside_connection = s->n_connections;
@@ -230,6 +243,7 @@ static enum source_fate handle_bad(struct reader_source *s, struct seen *x, stru
 	return SOURCE_OK;
 }
 
+/* A malformed message that we hold. */
 static enum source_fate bad_message(struct reader_source *s, struct slice message, uint64_t seq,
 	const char *reason, struct err *err)
 {
@@ -239,8 +253,8 @@ static enum source_fate bad_message(struct reader_source *s, struct slice messag
 	return handle_bad(s, recall(s, digest), message, message.n, seq, reason, err);
 }
 
-enum source_fate reader_source_big(struct reader_source *s, struct slice first, uint64_t n_bytes,
-	struct err *err)
+enum source_fate reader_source_big(
+	struct reader_source *s, struct slice first, uint64_t n_bytes, struct err *err)
 {
 	char reason[REASON_BYTES];
 
@@ -275,6 +289,7 @@ static bool pattern_fits(const char *pattern, struct slice collection)
 	return slice_is(collection, pattern);
 }
 
+/* Is it in one of source.collections? */
 static bool wanted(const struct reader_source *s, const struct op *op)
 {
 	/* without a collection it is a bad path, which becomes a dead letter */
@@ -299,6 +314,7 @@ static void filter_ops(struct reader_source *s, struct event *e)
 	e->n_ops = n;
 }
 
+/* One line for each operation that will be a dead letter. */
 static void tell_refused_ops(struct reader_source *s, const struct event *e)
 {
 	for (uint32_t i = 0; i < e->n_ops; i++) {
@@ -307,9 +323,10 @@ static void tell_refused_ops(struct reader_source *s, const struct event *e)
 		if (op->verdict == OP_VERDICT_OK)
 			continue;
 		stats_add(s->stats, STAT_ops_bad, 1);
-		log_warning("op.refused", "seq=%" PRIu64 " did=%.*s path=%.*s%s%.*s reason=%s", e->seq,
-			SLICE_ARG(e->did), SLICE_ARG(op->collection), op->collection.n ? "/" : "",
-			SLICE_ARG(op->rkey), op_verdict_name(op->verdict));
+		log_warning("op.refused", "seq=%" PRIu64 " did=%.*s path=%.*s%s%.*s reason=%s",
+			e->seq, SLICE_ARG(e->did), SLICE_ARG(op->collection),
+			op->collection.n ? "/" : "", SLICE_ARG(op->rkey),
+			op_verdict_name(op->verdict));
 	}
 }
 
@@ -338,12 +355,16 @@ static enum source_fate take_numbered(struct reader_source *s, struct event *e, 
 		stats_add(s->stats, STAT_frames_duplicate, 1);
 		return SOURCE_OK;
 	case PLACE_FELL:
-		err_set(err, "seq %" PRIu64 " after %" PRIu64 ": the source's numbers fall", e->seq, s->last);
+		err_set(err, "seq %" PRIu64 " after %" PRIu64 ": the source's numbers fall", e->seq,
+			s->last);
 		return SOURCE_DROP;
 	case PLACE_BELOW:
-		err_set(err, "the source begins at seq %" PRIu64 " although the stream's head is %" PRIu64
-			" and cursor %" PRIu64 " was asked for: it was reset or is another host; check "
-			"source.urls", e->seq, s->head.seq, s->head.seq - 1);
+		err_set(err,
+			"the source begins at seq %" PRIu64
+			" although the stream's head is %" PRIu64 " and cursor %" PRIu64
+			" was asked for: it was reset or is another host; check "
+			"source.urls",
+			e->seq, s->head.seq, s->head.seq - 1);
 		return SOURCE_HALT;
 	case PLACE_GAP:
 		record_gap(s, e->seq);
@@ -359,7 +380,8 @@ static enum source_fate take_numbered(struct reader_source *s, struct event *e, 
 static enum source_fate take_error(struct reader_source *s, const struct event *e, struct err *err)
 {
 	if (slice_is(e->reason, "FutureCursor")) {
-		err_set(err, "the source says FutureCursor: it is behind the stream's head %" PRIu64
+		err_set(err,
+			"the source says FutureCursor: it is behind the stream's head %" PRIu64
 			"-%" PRIu64 "; it was reset or is another host; check source.urls",
 			s->head.epoch, s->head.seq);
 		return SOURCE_HALT;
@@ -370,15 +392,17 @@ static enum source_fate take_error(struct reader_source *s, const struct event *
 	return SOURCE_DROP;
 }
 
+/* Remembers what explains a gap. */
 static void take_info(struct reader_source *s, const struct event *e)
 {
-	log_notice("source.info", "name=%.*s message=\"%.*s\"", SLICE_ARG(e->reason), SLICE_ARG(e->bytes));
+	log_notice("source.info", "name=%.*s message=\"%.*s\"", SLICE_ARG(e->reason),
+		SLICE_ARG(e->bytes));
 	if (!s->proven && slice_is(e->reason, "OutdatedCursor"))
 		snprintf(s->info, sizeof s->info, "OutdatedCursor");
 }
 
-enum source_fate reader_source_message(struct reader_source *s, struct slice message, bool binary,
-	struct err *err)
+enum source_fate reader_source_message(
+	struct reader_source *s, struct slice message, bool binary, struct err *err)
 {
 	enum source_fate fate = SOURCE_OK;
 	struct event e;

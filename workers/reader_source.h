@@ -2,12 +2,12 @@
  *
  * reader_source - judges what the source sends: position, malformed frames, collections
  *
- * Every connection begins with reader_source_begin and the state of the stream. In an epoch that already
- * has events the source must repeat the head (the cursor is head - 1); what it cannot prove becomes a gap,
- * which rides in front of the first event after it. Malformed frames drop the connection twice; the third
- * time they ride as `bad` in front of the next frame, and reading goes on.
- * Owns: the memory of malformed frames, for the life of the process. Invariant: what goes to the packs
- * rises in seq. Errors: enum source_fate. Must not know: sockets, Redis, the loop.
+ * Every connection begins with reader_source_begin and the state of the stream. In an epoch that
+ * already has events the source must repeat the head (the cursor is head - 1); what it cannot prove
+ * becomes a gap, which rides in front of the first event after it. Malformed frames drop the
+ * connection twice; the third time they ride as `bad` in front of the next frame, and reading goes
+ * on. Owns: the memory of malformed frames, for the life of the process. Invariant: what goes to
+ * the packs rises in seq. Errors: enum source_fate. Must not know: sockets, Redis, the loop.
  */
 #ifndef WORKERS_READER_SOURCE_H
 #define WORKERS_READER_SOURCE_H
@@ -21,7 +21,8 @@ struct reader_source;
 enum source_fate {
 	SOURCE_OK = 0,
 	SOURCE_DROP, /* drop the connection, read again from the head; err says why */
-	SOURCE_HALT, /* the host contradicts the stream: a person must look; err says what and the way out */
+	SOURCE_HALT, /* the host contradicts the stream: a person must look; err says what and the
+			way out */
 };
 
 /* conf, stats and pack are borrowed. */
@@ -33,14 +34,15 @@ struct reader_source *reader_source_free(struct reader_source *s);
 bool reader_source_begin(
 	struct reader_source *s, const struct stream_state *state, uint64_t *ret_cursor);
 /* One message. */
-enum source_fate reader_source_message(struct reader_source *s, struct slice message, bool binary,
-	struct err *err) NODISCARD;
+enum source_fate reader_source_message(
+	struct reader_source *s, struct slice message, bool binary, struct err *err) NODISCARD;
 /* A message too big to be held, skipped but for its first bytes. */
-enum source_fate reader_source_big(struct reader_source *s, struct slice first, uint64_t n_bytes,
-	struct err *err) NODISCARD;
+enum source_fate reader_source_big(
+	struct reader_source *s, struct slice first, uint64_t n_bytes, struct err *err) NODISCARD;
 /* The connection was dropped because of a message too big to be held. */
 void reader_source_too_big(struct reader_source *s);
-/* The connection was dropped because of broken framing: there are no bytes to recognise or to set aside. */
+/* The connection was dropped because of broken framing: there are no bytes to recognise or to set
+ * aside. */
 void reader_source_broken(struct reader_source *s, const char *reason);
 /* True once such a message has been in the way often enough to be skipped. */
 bool reader_source_skips_big(const struct reader_source *s);

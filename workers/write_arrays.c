@@ -68,14 +68,6 @@ static void put_int_if(struct pg_array *a, bool set, uint64_t v)
 		pg_array_null(a);
 }
 
-static void put_bytes_if(struct pg_array *a, bool set, const uint8_t *p, size_t n)
-{
-	if (set)
-		pg_array_bytes(a, slice_of(p, n));
-	else
-		pg_array_null(a);
-}
-
 static const enum pg_type pg_types[N_SQL_TYPES] = {
 	[SQL_INT2] = PG_INT2,
 	[SQL_INT4] = PG_INT4,
@@ -200,19 +192,33 @@ static struct params *own_key_params(struct writer *w, const struct merge *m)
 
 static struct params *repo_params(struct writer *w, const struct merge *m)
 {
-	struct params *p = PARAMS_OF(w, m->actors.n, PG_INT8, PG_INT8, PG_BYTEA, PG_BYTEA, PG_INT8, PG_BYTEA);
+	struct params *p = PARAMS_OF(w, m->actors.n, PG_INT8, PG_INT8, PG_BYTEA, PG_BYTEA);
 
 	for (int i = 0; i < m->actors.n; i++) {
 		const struct merged_actor *a = m->actors.items[i];
 
-		if (!a->has_commit && !a->has_sync)
+		if (!a->has_commit)
 			continue;
 		pg_array_int(&p->a[0], a->id);
-		put_int_if(&p->a[1], a->has_commit, a->rev);
-		put_bytes_if(&p->a[2], a->has_commit, a->data, CID_DIGEST);
-		put_bytes_if(&p->a[3], a->has_commit, a->commit_cid, CID_DIGEST);
-		put_int_if(&p->a[4], a->has_sync, a->sync_rev);
-		put_bytes_if(&p->a[5], a->has_sync, a->sync_data, CID_DIGEST);
+		pg_array_int(&p->a[1], (int64_t)a->rev);
+		pg_array_bytes(&p->a[2], slice_of(a->data, CID_DIGEST));
+		pg_array_bytes(&p->a[3], slice_of(a->commit_cid, CID_DIGEST));
+	}
+	return p;
+}
+
+static struct params *repo_sync_params(struct writer *w, const struct merge *m)
+{
+	struct params *p = PARAMS_OF(w, 16, PG_INT8, PG_INT8, PG_BYTEA);
+
+	for (int i = 0; i < m->actors.n; i++) {
+		const struct merged_actor *a = m->actors.items[i];
+
+		if (!a->has_sync)
+			continue;
+		pg_array_int(&p->a[0], a->id);
+		pg_array_int(&p->a[1], (int64_t)a->sync_rev);
+		pg_array_bytes(&p->a[2], slice_of(a->sync_data, CID_DIGEST));
 	}
 	return p;
 }
@@ -331,6 +337,7 @@ void write_queue(struct writer *w, struct merge *m, struct write_sent *ret)
 	}
 	ret->pending_done = send(w, &n_sent, &sql_pending_done, own_key_params(w, m));
 	send(w, &n_sent, &sql_repos, repo_params(w, m));
+	send(w, &n_sent, &sql_repo_syncs, repo_sync_params(w, m));
 	send(w, &n_sent, &sql_account_states, account_params(w, m));
 	send(w, &n_sent, &sql_gaps, gap_params(w, m));
 	ret->dead_letters = send(w, &n_sent, &sql_dead_letters, dead_params(w, m));

@@ -27,19 +27,17 @@ const struct pg_stmt sql_keys = { "keys",
 	"SELECT rkey, actor, kind, child_rkey, child_actor, child_kind FROM u WHERE NOT own AND NOT there\n"
 	"ON CONFLICT DO NOTHING" };
 
-/* Two joins in one row: the newest commit and the newest #sync. */
 const struct pg_stmt sql_repos = { "repos",
-	"INSERT INTO bsky.repos AS t (actor, rev, data, commit_cid, sync_rev, sync_data)\n"
-	"SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bytea[])\n"
-	"ON CONFLICT (actor) DO UPDATE SET\n"
-	"  (rev, data, commit_cid) = (SELECT CASE WHEN n THEN excluded.rev ELSE t.rev END,\n"
-	"    CASE WHEN n THEN excluded.data ELSE t.data END, CASE WHEN n THEN excluded.commit_cid ELSE t.commit_cid END\n"
-	"    FROM (SELECT coalesce((excluded.rev, excluded.commit_cid) > (t.rev, t.commit_cid), t.rev IS NULL) AS n) x),\n"
-	"  (sync_rev, sync_data) = (SELECT CASE WHEN n THEN excluded.sync_rev ELSE t.sync_rev END,\n"
-	"    CASE WHEN n THEN excluded.sync_data ELSE t.sync_data END\n"
-	"    FROM (SELECT coalesce((excluded.sync_rev, excluded.sync_data) > (t.sync_rev, t.sync_data), t.sync_rev IS NULL) AS n) x)\n"
-	"WHERE coalesce((excluded.rev, excluded.commit_cid) > (t.rev, t.commit_cid), t.rev IS NULL)\n"
-	"  OR coalesce((excluded.sync_rev, excluded.sync_data) > (t.sync_rev, t.sync_data), excluded.sync_rev IS NOT NULL)" };
+	"INSERT INTO bsky.repos AS t (actor, rev, data, commit_cid)\n"
+	"SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[])\n"
+	"ON CONFLICT (actor) DO UPDATE SET rev = excluded.rev, data = excluded.data, commit_cid = excluded.commit_cid\n"
+	"WHERE excluded.rev > t.rev OR excluded.rev = t.rev AND excluded.commit_cid > t.commit_cid" };
+
+const struct pg_stmt sql_repo_syncs = { "repo_syncs",
+	"INSERT INTO bsky.repo_syncs AS t (actor, rev, data)\n"
+	"SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])\n"
+	"ON CONFLICT (actor) DO UPDATE SET rev = excluded.rev, data = excluded.data\n"
+	"WHERE excluded.rev > t.rev OR excluded.rev = t.rev AND excluded.data > t.data" };
 
 /* Each group of columns is joined by its own position: the newest one wins. */
 const struct pg_stmt sql_account_states = { "account_states",
@@ -67,9 +65,10 @@ const struct pg_stmt sql_gaps = { "gaps",
 	"INSERT INTO standpipe.gaps (epoch, after_epoch, after_seq, first_seq, reason)\n"
 	"SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) ON CONFLICT DO NOTHING" };
 
+/* An event delivered twice in one batch is one dead letter; a statement may not touch a row twice. */
 const struct pg_stmt sql_dead_letters = { "dead_letters",
 	"INSERT INTO standpipe.dead_letters AS t (epoch, seq, op, id, class, reason, sqlstate, did, collection, rkey, bytes, version)\n"
-	"SELECT epoch, seq, op, sha256(bytes), class, reason, sqlstate, did, collection, rkey, bytes, '" STANDPIPE_VERSION "'\n"
+	"SELECT DISTINCT ON (epoch, seq, op, sha256(bytes)) epoch, seq, op, sha256(bytes), class, reason, sqlstate, did, collection, rkey, bytes, '" STANDPIPE_VERSION "'\n"
 	"FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],\n"
 	"  $10::bytea[]) AS u (epoch, seq, op, class, reason, sqlstate, did, collection, rkey, bytes)\n"
 	"ON CONFLICT (epoch, seq, op, id) DO UPDATE SET attempts = t.attempts + 1, last_at = now()" };

@@ -23,7 +23,8 @@ extern const struct pg_stmt sql_keys; /* rkey[], actor[], kind[], rkey_text[], o
 /* Second transaction: before the records... */
 extern const struct pg_stmt sql_actors_check; /* id[], did[]: fails with 23505 if an id belongs to another DID */
 /* ...and after them. */
-extern const struct pg_stmt sql_repos; /* actor[], rev[], data[], commit_cid[], sync_rev[], sync_data[] */
+extern const struct pg_stmt sql_repos;	    /* actor[], rev[], data[], commit_cid[] */
+extern const struct pg_stmt sql_repo_syncs; /* actor[], rev[], data[] */
 extern const struct pg_stmt sql_account_states; /* actor[], handle[], handle_epoch[], handle_seq[], active[], status[],
 						   account_epoch[], account_seq[], purge_epoch[], purge_seq[] */
 extern const struct pg_stmt sql_pending_done; /* rkey[], actor[], kind[] */

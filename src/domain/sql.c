@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "domain/sql.h"
 
+#include "base/rules.h"
+
 static const char *const type_names[N_SQL_TYPES] = {
 	[SQL_INT2] = "smallint",
 	[SQL_INT4] = "integer",
@@ -56,6 +58,21 @@ static void put_names(struct buf *out, const struct stored_column *cols, int n)
 		buf_printf(out, "%s%s", comma(i), cols[i].name);
 }
 
+/* When the row in hand replaces the one that is there: the same order as in workers/merge. */
+static void put_newer(struct buf *out)
+{
+	const char *position = "excluded.epoch > t.epoch OR excluded.epoch = t.epoch AND excluded.seq < t.seq";
+
+	if (!RULE(rev_gate))
+		return;
+	if (!RULE(newest_epoch))
+		position = "(excluded.epoch, excluded.seq) < (t.epoch, t.seq)";
+	if (!RULE(minimal_position))
+		position = "excluded.epoch > t.epoch";
+	buf_printf(out, "\nWHERE excluded.rev > t.rev OR excluded.rev = t.rev AND (%sexcluded.cid = t.cid AND (%s))",
+		RULE(cid_order) ? "excluded.cid > t.cid OR " : "", position);
+}
+
 void sql_upsert(const struct collection *c, struct buf *out)
 {
 	struct stored_column cols[STORED_MAX];
@@ -72,14 +89,15 @@ void sql_upsert(const struct collection *c, struct buf *out)
 		buf_printf(out, "%s$%d::%s[]", comma(i), i + 1, type_names[cols[i].type]);
 	buf_add_str(out, ") AS u (");
 	put_names(out, cols, n);
-	buf_add_str(out, ")\nON CONFLICT (");
+	buf_add_str(out, ")");
+	if (!RULE(tombstone))
+		buf_printf(out, "\nWHERE u.cid <> '' OR (u.rkey, u.actor) IN (SELECT rkey, actor FROM bsky.%s)", c->table);
+	buf_add_str(out, "\nON CONFLICT (");
 	put_names(out, cols, n_key);
 	buf_add_str(out, ") DO UPDATE SET ");
 	for (int i = n_key; i < n; i++)
 		buf_printf(out, "%s%s = excluded.%s", comma(i - n_key), cols[i].name, cols[i].name);
-	buf_add_str(out,
-		"\nWHERE excluded.rev > t.rev OR excluded.rev = t.rev AND (excluded.cid > t.cid OR "
-		"excluded.cid = t.cid AND (excluded.epoch, excluded.seq) < (t.epoch, t.seq))");
+	put_newer(out);
 }
 
 /* ---- the view ---- */
@@ -131,7 +149,7 @@ static void put_state(struct buf *out, const struct collection *c)
 	bool any = false;
 
 	buf_add_str(out, "  CASE WHEN d.dead THEN 'deleted'\n");
-	for (const struct column *col = c->columns; col->name; col++) {
+	for (const struct column *col = c->columns; RULE(waiting) && col->name; col++) {
 		if (!is_ref(col->type))
 			continue;
 		buf_add_str(out, any ? "\n    OR " : "    WHEN ");
@@ -197,9 +215,9 @@ static void put_branch(struct buf *out, const struct collection *c)
 	buf_printf(out, "  CASE WHEN NOT d.dead THEN t.raw END AS raw, t.rkey AS rkey_id, t.actor AS actor_id\n"
 			"FROM bsky.%s t JOIN bsky.actors a ON a.id = t.actor\n"
 			"  LEFT JOIN bsky.account_states s ON s.actor = t.actor\n"
-			"  CROSS JOIN LATERAL (SELECT t.cid = '' OR\n"
-			"    coalesce((t.epoch, t.seq) <= (s.purge_epoch, s.purge_seq), false) AS dead) d\n",
-		c->table);
+			"  CROSS JOIN LATERAL (SELECT t.cid = ''%s AS dead) d\n",
+		c->table,
+		RULE(purge_before) ? " OR\n    coalesce((t.epoch, t.seq) <= (s.purge_epoch, s.purge_seq), false)" : "");
 }
 
 /* Text to numbers first, so that each branch of the view is a look-up by key or nothing. */

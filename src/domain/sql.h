@@ -20,7 +20,7 @@ int sql_common_columns(const struct collection *c, struct stored_column *ret);
 
 /* The one statement that merges a batch of one collection: parameters are arrays, one per column, first the
  * common ones, then those of collection_stored. Create, update and delete alike: the newest (rev, cid)
- * wins, the same version keeps its smallest position. */
+ * wins, the same version keeps the first position of the newest epoch that has shown it. */
 void sql_upsert(const struct collection *c, struct buf *out);
 
 /* bsky.kind_nsid(), bsky.has_content() and the view bsky.records over every collection, as one script. */

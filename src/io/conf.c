@@ -52,7 +52,8 @@ int conf_read(const char *path, struct buf *ret_bytes, char **ret_name, struct e
 		wanted = NULL;
 	fd = open(wanted ? wanted : system_path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && (wanted || errno != ENOENT))
-		return err_set(err, "%s: cannot open: %s", wanted ? wanted : system_path, strerror(errno));
+		return err_set(
+			err, "%s: cannot open: %s", wanted ? wanted : system_path, strerror(errno));
 	r = fd < 0 ? 0 : read_all(fd, wanted ? wanted : system_path, ret_bytes, err);
 	if (!r) {
 		*ret_name = strdup(fd < 0 ? "(defaults)" : wanted ? wanted : system_path);
@@ -77,8 +78,8 @@ static void problem(struct parse *p, int line, const struct conf_key *key, const
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	buf_printf(p->problems, "%s:%d: %s.%s: %s; accepted: ", p->name, line, key->section, key->name,
-		text);
+	buf_printf(p->problems, "%s:%d: %s.%s: %s; accepted: ", p->name, line, key->section,
+		key->name, text);
 	conf_key_accepted(key, p->problems);
 	buf_add_str(p->problems, "\n");
 	p->n_problems++;
@@ -254,9 +255,9 @@ static void set_section(struct parse *p, const config_setting_t *group)
 		return;
 	}
 	if (!config_setting_is_group(group)) {
-		buf_printf(p->problems, "%s:%d: %s: expected a group, found %s; accepted: %s: { ... }\n",
-			p->name, (int)config_setting_source_line(group), section, type_name(group),
-			section);
+		buf_printf(p->problems,
+			"%s:%d: %s: expected a group, found %s; accepted: %s: { ... }\n", p->name,
+			(int)config_setting_source_line(group), section, type_name(group), section);
 		p->n_problems++;
 		return;
 	}
@@ -282,7 +283,8 @@ static void check_order(struct parse *p, const char *section, const char *a, con
 	if (low->type == CONF_INT ? *(int64_t *)low_at <= *(int64_t *)high_at :
 				    *(double *)low_at <= *(double *)high_at)
 		return;
-	problem(p, low_line ? low_line : high_line, at, "%s.%s is above %s.%s", section, a, section, b);
+	problem(p, low_line ? low_line : high_line, at, "%s.%s is above %s.%s", section, a, section,
+		b);
 }
 
 /* Values that follow from others. */
@@ -308,8 +310,8 @@ static void parse_text(struct parse *p, const char *text)
 
 	config_init(&config);
 	if (config_read_string(&config, text) != CONFIG_TRUE) {
-		buf_printf(p->problems, "%s:%d: %s; accepted: section: { key = value; ... }\n", p->name,
-			config_error_line(&config), config_error_text(&config));
+		buf_printf(p->problems, "%s:%d: %s; accepted: section: { key = value; ... }\n",
+			p->name, config_error_line(&config), config_error_text(&config));
 		p->n_problems++;
 	} else {
 		root = config_root_setting(&config);

@@ -205,7 +205,8 @@ static bool is_secret(const char *name, size_t n)
 	return false;
 }
 
-/* postgresql://user:password@host/db?password=...: as libpq, user and password end at the first @. */
+/* postgresql://user:password@host/db?password=...: as libpq, user and password end at the first @.
+ */
 static void mask_uri(const char *text, const char *p, struct buf *out)
 {
 	const char *end = p + strcspn(p, "@/"), *colon = memchr(p, ':', (size_t)(end - p));

@@ -39,7 +39,8 @@ void conf_print(const struct conf *conf, bool secrets, struct buf *out)
 }
 
 /* Appends "section.key: old -> new" if they differ. */
-static bool diff_key(const struct conf_key *key, const struct conf *a, const struct conf *b, struct buf *out)
+static bool diff_key(
+	const struct conf_key *key, const struct conf *a, const struct conf *b, struct buf *out)
 {
 	struct buf old = BUF_INIT, new = BUF_INIT;
 	bool differ;
@@ -100,8 +101,10 @@ static int choose_dir(const struct conf *conf, char *ret_dir, size_t size, struc
 	else
 		n = snprintf(ret_dir, size, "/tmp/standpipe-%u", (unsigned)geteuid());
 	if (n < 0 || (size_t)n >= size || !conf_is_dir(ret_dir))
-		return err_set(err, "runtime directory \"%s\" is no absolute path of at most 68 bytes: set "
-			"runtime.dir", ret_dir);
+		return err_set(err,
+			"runtime directory \"%s\" is no absolute path of at most 68 bytes: set "
+			"runtime.dir",
+			ret_dir);
 	return 0;
 }
 
@@ -112,12 +115,15 @@ int conf_runtime_dir(const struct conf *conf, char *ret_dir, size_t size, struct
 	if (choose_dir(conf, ret_dir, size, err) < 0)
 		return -1;
 	if (mkdir(ret_dir, 0700) < 0 && errno != EEXIST)
-		return err_set(err, "%s: cannot make the runtime directory: %s", ret_dir, strerror(errno));
+		return err_set(
+			err, "%s: cannot make the runtime directory: %s", ret_dir, strerror(errno));
 	/* below /tmp anybody may have made it first */
 	if (lstat(ret_dir, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(err, "%s: the runtime directory is not a directory", ret_dir);
 	if ((st.st_uid != geteuid() && geteuid() != 0) || (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return err_set(err, "%s: the runtime directory must belong to uid %u and be writable by "
-			"nobody else: chmod it to 0700 or set runtime.dir", ret_dir, (unsigned)geteuid());
+		return err_set(err,
+			"%s: the runtime directory must belong to uid %u and be writable by "
+			"nobody else: chmod it to 0700 or set runtime.dir",
+			ret_dir, (unsigned)geteuid());
 	return 0;
 }

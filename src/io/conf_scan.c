@@ -46,7 +46,8 @@ static void scan_string(struct scan *s)
 	/* libconfig would name the last line of the file, which helps nobody */
 	if (q >= s->end) {
 		say_where(s);
-		buf_add_str(s->problems, "a string begins here that never ends; accepted: \"...\"\n");
+		buf_add_str(
+			s->problems, "a string begins here that never ends; accepted: \"...\"\n");
 		s->hopeless = true;
 	}
 	copy_to(s, q + 1);
@@ -119,11 +120,13 @@ static void scan_number(struct scan *s)
 		q++;
 	if (!fits(s->p, end, true)) {
 		say_where(s);
-		buf_printf(s->problems, "%.*s does not fit 64 bits; accepted: whole numbers up to %lld\n",
+		buf_printf(s->problems,
+			"%.*s does not fit 64 bits; accepted: whole numbers up to %lld\n",
 			(int)(end - s->p), s->p, (long long)INT64_MAX);
 	} else if (q == end && !fits(s->p, end, false)) {
 		say_where(s);
-		buf_printf(s->problems, "%.*s does not fit 32 bits; accepted: %.*sL (with an L at its end)\n",
+		buf_printf(s->problems,
+			"%.*s does not fit 32 bits; accepted: %.*sL (with an L at its end)\n",
 			(int)(end - s->p), s->p, (int)(end - s->p), s->p);
 		copy_to(s, end);
 		buf_u8(s->text, 'L');
@@ -164,8 +167,10 @@ static bool scan_refused(struct scan *s)
 	}
 	if (left < sizeof include - 1 || memcmp(s->p, include, sizeof include - 1) != 0)
 		return false;
-	buf_printf(s->problems, "%s:%d: @include is refused: the processes are handed this file's bytes; "
-		"accepted: one file with everything in it\n", s->file, s->line);
+	buf_printf(s->problems,
+		"%s:%d: @include is refused: the processes are handed this file's bytes; "
+		"accepted: one file with everything in it\n",
+		s->file, s->line);
 	return true;
 }
 

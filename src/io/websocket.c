@@ -15,9 +15,10 @@
 #include <sys/random.h>
 
 enum {
-	INPUT_BYTES = 256 << 10, /* one read: ~60 frames of the firehose */
+	INPUT_BYTES = 256 << 10,  /* one read: ~60 frames of the firehose */
 	KEEP_MESSAGE = 256 << 10, /* a larger message buffer is given back */
 	MAX_CONTROL = 125,
+	WATCHDOG_LOOKS = 8, /* in an idle timeout: its error is an eighth */
 };
 
 enum socket_stage { WS_CONNECT, WS_OPEN, WS_ENDED };
@@ -60,18 +61,9 @@ const char *websocket_close_name(enum websocket_close why)
 	return close_names[why];
 }
 
-bool websocket_url_valid(const char *url, char *ret_host, size_t size)
-{
-	struct websocket_url parsed;
-
-	if (!websocket_url_parse(url, &parsed))
-		return false;
-	snprintf(ret_host, size, "%s://%s", parsed.tls ? "wss" : "ws", parsed.authority);
-	return true;
-}
-
 /* ---- life and end ---- */
 
+/* Frees everything; only while no call of ours is under way. */
 static void destroy(struct websocket *ws)
 {
 	websocket_link_close(ws->link);
@@ -111,6 +103,7 @@ static void end(struct websocket *ws, struct websocket_ended *ended, const char 
 	leave(ws);
 }
 
+/* An end that has nothing to tell but why. */
 static void end_with(struct websocket *ws, enum websocket_close why, const char *detail)
 {
 	end(ws, &(struct websocket_ended){ .why = why }, detail);
@@ -118,6 +111,7 @@ static void end_with(struct websocket *ws, enum websocket_close why, const char 
 
 /* ---- sending ---- */
 
+/* wslay's way out. */
 static ssize_t give_bytes(const uint8_t *p, size_t n, int flags, void *ctx)
 {
 	struct websocket *ws = ctx;
@@ -127,6 +121,7 @@ static ssize_t give_bytes(const uint8_t *p, size_t n, int flags, void *ctx)
 	return (ssize_t)n;
 }
 
+/* RFC 6455 wants masks that nobody can foresee. */
 static int make_mask(uint8_t *p, size_t n, void *ctx)
 {
 	(void)ctx;
@@ -136,13 +131,14 @@ static int make_mask(uint8_t *p, size_t n, void *ctx)
 /* The link buffers, so a control frame always goes out whole. */
 static void send_control(struct websocket *ws, uint8_t opcode, struct slice payload)
 {
-	struct wslay_frame_iocb frame = { .fin = 1, .opcode = opcode, .mask = 1,
-		.payload_length = payload.n, .data = payload.p, .data_length = payload.n };
+	/* fin, rsv, opcode, whole length, mask, and the part given now: all of it */
+	struct wslay_frame_iocb frame = { 1, 0, opcode, payload.n, 1, payload.p, payload.n };
 
 	if (wslay_frame_send(ws->frames, &frame) < 0)
 		end_with(ws, WEBSOCKET_CLOSE_LOST, "a control frame could not be sent");
 }
 
+/* code 0: a close frame without one. */
 static void send_close(struct websocket *ws, int code)
 {
 	uint8_t payload[2] = { (uint8_t)(code >> 8), (uint8_t)code };
@@ -150,6 +146,7 @@ static void send_close(struct websocket *ws, int code)
 	send_control(ws, WSLAY_CONNECTION_CLOSE, slice_of(payload, code ? sizeof payload : 0));
 }
 
+/* The peer broke the rules. */
 static void protocol_error(struct websocket *ws, const char *detail)
 {
 	send_close(ws, WSLAY_CODE_PROTOCOL_ERROR);
@@ -158,6 +155,7 @@ static void protocol_error(struct websocket *ws, const char *detail)
 
 /* ---- receiving ---- */
 
+/* wslay's way in; -1 means that nothing is left now. */
 static ssize_t take_bytes(uint8_t *p, size_t n, int flags, void *ctx)
 {
 	struct websocket *ws = ctx;
@@ -188,6 +186,7 @@ static void peer_closed(struct websocket *ws)
 	end(ws, &ended, reason);
 }
 
+/* A control frame is complete. */
 static void control_done(struct websocket *ws, uint8_t opcode)
 {
 	if (opcode == WSLAY_CONNECTION_CLOSE)
@@ -342,27 +341,28 @@ static void pump(struct websocket *ws)
 
 /* ---- upgrade ---- */
 
-static void arm_watchdog(struct websocket *ws)
+static void arm(struct websocket *ws, int64_t us)
 {
-	int64_t us = ws->o.idle_timeout_us / 8 + 1000;
-	struct timeval every = { us / 1000000, us % 1000000 };
+	struct timeval tv = { us / 1000000, us % 1000000 };
 
-	evtimer_add(ws->timer, &every);
+	evtimer_add(ws->timer, &tv);
 }
 
+/* The upgrade is accepted. */
 static void opened(struct websocket *ws)
 {
 	if (wslay_frame_context_init(&ws->frames, &frame_callbacks, ws) != 0)
 		abort();
 	ws->stage = WS_OPEN;
 	ws->heard_us = clock_mono_us();
-	arm_watchdog(ws);
+	arm(ws, ws->o.idle_timeout_us / WATCHDOG_LOOKS + 1);
 	ws->o.on_open(ws->o.ctx);
 	take_input(ws); /* frames that came right behind the answer */
 	if (reading(ws) && ws->o.on_drained)
 		ws->o.on_drained(ws->o.ctx);
 }
 
+/* Bytes before the upgrade is done. */
 static void read_answer(struct websocket *ws)
 {
 	struct websocket_ended ended = { .why = WEBSOCKET_CLOSE_UPGRADE };
@@ -376,6 +376,8 @@ static void read_answer(struct websocket *ws)
 	if (status == UPGRADE_OK) {
 		ws->in_off = used;
 		opened(ws);
+		if (r == LINK_FULL && reading(ws))
+			websocket_link_again(ws->link);
 	} else if (status == UPGRADE_MORE) {
 		if (r == LINK_LOST)
 			end_with(ws, WEBSOCKET_CLOSE_LOST, lost.text);
@@ -427,7 +429,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	} else if (!ws->paused && silent_us >= ws->o.idle_timeout_us) {
 		end_with(ws, WEBSOCKET_CLOSE_IDLE, "not a byte, not even a pong");
 	} else {
-		arm_watchdog(ws);
+		arm(ws, ws->o.idle_timeout_us / WATCHDOG_LOOKS + 1);
 		if (!ws->paused && silent_us >= ws->o.idle_timeout_us / 2 &&
 			ws->pinged_us <= ws->heard_us) {
 			ws->pinged_us = clock_mono_us();
@@ -443,8 +445,6 @@ int websocket_open(struct event_base *base, const struct websocket_options *opti
 	struct websocket **ret_ws, struct err *err)
 {
 	struct websocket_link_options link = { on_up, on_readable, on_down, NULL };
-	struct timeval patience = { options->connect_timeout_us / 1000000,
-		options->connect_timeout_us % 1000000 };
 	uint8_t nonce[UPGRADE_NONCE];
 	struct websocket_url url;
 	struct websocket *ws;
@@ -462,7 +462,7 @@ int websocket_open(struct event_base *base, const struct websocket_options *opti
 		!websocket_url_parse(ws->url_text, &ws->url))
 		abort();
 	websocket_upgrade_begin(&ws->upgrade, nonce);
-	evtimer_add(ws->timer, &patience);
+	arm(ws, ws->o.connect_timeout_us);
 	link.ctx = ws;
 	ws->link = websocket_link_open(base, &ws->url, options->ca_file, &link);
 	*ret_ws = ws;

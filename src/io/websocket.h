@@ -4,7 +4,7 @@
  *
  * TCP, TLS (SNI, certificate and host-name check against the system's or the given CA file; TLS 1.2 or
  * newer; never a plaintext fallback), the upgrade check, message framing (wslay), pings, an idle
- * watchdog. Owner of libevent's bufferevents, wslay and OpenSSL's SSL.
+ * watchdog. Owner of the socket, wslay and OpenSSL's SSL; websocket_{link,lookup,upgrade} are its parts.
  * Owns: a struct websocket from websocket_open until websocket_close. The message given to on_message is
  * borrowed and dies with the callback. websocket_close may be called inside a callback.
  * Invariants: on_close is called exactly once unless websocket_close came first; nothing is called after

@@ -21,7 +21,8 @@
 
 enum {
 	MAX_OUTPUT = 1 << 20,
-	/* An address that does not answer (IPv6 without a route) must not use up the time of the rest. */
+	/* An address that does not answer (IPv6 without a route) must not use up the time of the
+	   rest. */
 	ADDRESS_SECONDS = 3,
 };
 
@@ -45,6 +46,7 @@ struct websocket_link {
 
 /* ---- end ---- */
 
+/* Back to no connection; the link stays. */
 static void drop_socket(struct websocket_link *l)
 {
 	struct event **events[] = { &l->readable, &l->writable };
@@ -105,9 +107,11 @@ static void tls_error(struct websocket_link *l)
 	else if (code == 0 && saved != 0)
 		err_set(&l->err, "TLS with %s: %s", l->authority, strerror(saved));
 	else
-		err_set(&l->err, "TLS with %s: %s", l->authority, reason ? reason : "connection cut");
+		err_set(&l->err, "TLS with %s: %s", l->authority,
+			reason ? reason : "connection cut");
 }
 
+/* What all addresses share: trust and versions. */
 static int tls_context(struct websocket_link *l, const char *ca_file)
 {
 	bool own = ca_file && ca_file[0];
@@ -116,8 +120,8 @@ static int tls_context(struct websocket_link *l, const char *ca_file)
 	if (!l->ssl_ctx || SSL_CTX_set_min_proto_version(l->ssl_ctx, TLS1_2_VERSION) != 1)
 		return -1;
 	SSL_CTX_set_verify(l->ssl_ctx, SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_mode(l->ssl_ctx,
-		SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(
+		l->ssl_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	if ((own ? SSL_CTX_load_verify_locations(l->ssl_ctx, ca_file, NULL)
 		 : SSL_CTX_set_default_verify_paths(l->ssl_ctx)) == 1)
 		return 0;
@@ -136,14 +140,15 @@ static int tls_name(struct websocket_link *l)
 		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(l->ssl), l->host) == 1 ? 0 : -1;
 	SSL_set_hostflags(l->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return SSL_set_tlsext_host_name(l->ssl, l->host) == 1 && SSL_set1_host(l->ssl, l->host) == 1
-		? 0 : -1;
+		       ? 0
+		       : -1;
 }
 
 /* ---- bytes ---- */
 
 /* Reads the plain socket until it has no more or the room is full. */
-static enum link_read read_plain(struct websocket_link *l, uint8_t *p, size_t room, size_t *ret_n,
-	struct err *err)
+static enum link_read read_plain(
+	struct websocket_link *l, uint8_t *p, size_t room, size_t *ret_n, struct err *err)
 {
 	ssize_t n = recv(l->fd, p, room, MSG_DONTWAIT);
 
@@ -157,10 +162,10 @@ static enum link_read read_plain(struct websocket_link *l, uint8_t *p, size_t ro
 	return LINK_LOST;
 }
 
-/* The same through TLS, whose records are at most 16 kB. A connection cut without a TLS close is told
- * apart by nobody: WebSocket has its own close. */
-static enum link_read read_tls(struct websocket_link *l, uint8_t *p, size_t room, size_t *ret_n,
-	struct err *err)
+/* The same through TLS, whose records are at most 16 kB. A connection cut without a TLS close is
+ * told apart by nobody: WebSocket has its own close. */
+static enum link_read read_tls(
+	struct websocket_link *l, uint8_t *p, size_t room, size_t *ret_n, struct err *err)
 {
 	while (*ret_n < room) {
 		size_t left = room - *ret_n;
@@ -186,8 +191,8 @@ static enum link_read read_tls(struct websocket_link *l, uint8_t *p, size_t room
 	return LINK_FULL;
 }
 
-enum link_read websocket_link_read(struct websocket_link *l, uint8_t *p, size_t room, size_t *ret_n,
-	struct err *err)
+enum link_read websocket_link_read(
+	struct websocket_link *l, uint8_t *p, size_t room, size_t *ret_n, struct err *err)
 {
 	*ret_n = 0;
 	ERR_clear_error();
@@ -271,6 +276,7 @@ void websocket_link_again(struct websocket_link *l)
 
 static void try_next(struct websocket_link *l, enum websocket_close why);
 
+/* Bytes can flow. */
 static void came_up(struct websocket_link *l)
 {
 	l->stage = LINK_UP;
@@ -331,6 +337,7 @@ static void connected(struct websocket_link *l)
 	shake_hands(l);
 }
 
+/* The socket is readable or writable: what that means depends on the stage. */
 static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
 	struct websocket_link *l = arg;
@@ -407,6 +414,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	try_next(l, WEBSOCKET_CLOSE_REFUSED);
 }
 
+/* The look-up is over, with or without addresses. */
 static void use_addresses(struct websocket_link *l, int error, struct addrinfo *list)
 {
 	l->addresses = l->next = list;

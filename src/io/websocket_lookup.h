@@ -2,10 +2,10 @@
  *
  * websocket_lookup - the addresses of a host name, without blocking the loop
  *
- * The system's resolver (hosts file, search domains, DNS over TCP: what evdns lacks) blocks for as long
- * as it likes, so it runs in a throw-away thread that touches nothing but its job and one socket.
- * Owns: the waiting side until the answer or websocket_lookup_cancel; a thread whose answer nobody
- * waits for frees it itself. Must not know: connections.
+ * The system's resolver (hosts file, search domains, DNS over TCP: what evdns lacks) blocks for as
+ * long as it likes, so it runs in a throw-away thread that touches nothing but its job and one
+ * socket. Owns: the waiting side until the answer or websocket_lookup_cancel; a thread whose answer
+ * nobody waits for frees it itself. Must not know: connections.
  */
 #ifndef IO_WEBSOCKET_LOOKUP_H
 #define IO_WEBSOCKET_LOOKUP_H

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/websocket_upgrade.h"
 
+#include "io/websocket.h"
+
 #include <openssl/evp.h>
 
 #include <assert.h>
@@ -16,7 +18,8 @@ static bool url_bytes_ok(const char *url)
 	return true;
 }
 
-/* Takes the host (a name, an IPv4 address or [IPv6]) at *p; false if there is none or it is too long. */
+/* Takes the host (a name, an IPv4 address or [IPv6]) at *p; false if there is none or it is too
+ * long. */
 static bool take_host(const char **p, struct websocket_url *ret)
 {
 	bool brackets = **p == '[';
@@ -50,7 +53,8 @@ static bool take_port(const char **p, struct websocket_url *ret)
 		const char *digits = *p + 1;
 		size_t n = strspn(digits, "0123456789");
 
-		if (n == 0 || n > 5 || sscanf(digits, "%5u", &port) != 1 || port == 0 || port > 65535)
+		if (n == 0 || n > 5 || sscanf(digits, "%5u", &port) != 1 || port == 0 ||
+			port > 65535)
 			return false;
 		*p = digits + n;
 	}
@@ -80,9 +84,20 @@ bool websocket_url_parse(const char *url, struct websocket_url *ret)
 	return true;
 }
 
+bool websocket_url_valid(const char *url, char *ret_host, size_t size)
+{
+	struct websocket_url parsed;
+
+	if (!websocket_url_parse(url, &parsed))
+		return false;
+	snprintf(ret_host, size, "%s://%s", parsed.tls ? "wss" : "ws", parsed.authority);
+	return true;
+}
+
 void websocket_upgrade_begin(struct websocket_upgrade *u, const uint8_t nonce[UPGRADE_NONCE])
 {
-	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; /* RFC 6455 section 1.3 */
+	static const char guid[] =
+		"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; /* RFC 6455 section 1.3 */
 	uint8_t digest[EVP_MAX_MD_SIZE];
 	char text[sizeof u->key + sizeof guid];
 	unsigned n = 0;
@@ -104,10 +119,13 @@ void websocket_upgrade_request(
 
 	buf_printf(out, "GET %s%s HTTP/1.1\r\nHost: %.*s\r\n", url->target[0] == '/' ? "" : "/",
 		url->target, (int)n, url->authority);
-	buf_printf(out, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-		"Sec-WebSocket-Key: %s\r\nUser-Agent: standpipe/" STANDPIPE_VERSION "\r\n\r\n", u->key);
+	buf_printf(out,
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+		"Sec-WebSocket-Key: %s\r\nUser-Agent: standpipe/" STANDPIPE_VERSION "\r\n\r\n",
+		u->key);
 }
 
+/* Without blanks at both ends. */
 static struct slice trim(struct slice s)
 {
 	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
@@ -117,6 +135,7 @@ static struct slice trim(struct slice s)
 	return s;
 }
 
+/* Header names and tokens know no case. */
 static bool is_word(struct slice s, const char *word)
 {
 	return s.n == strlen(word) && strncasecmp((const char *)s.p, word, s.n) == 0;
@@ -157,8 +176,9 @@ struct seen {
 	bool upgrade, connection, accept, extension, protocol;
 };
 
-static void take_header(struct websocket_upgrade *u, struct slice name, struct slice value,
-	struct seen *seen)
+/* Notes what one header line means for us. */
+static void take_header(
+	struct websocket_upgrade *u, struct slice name, struct slice value, struct seen *seen)
 {
 	if (is_word(name, "Upgrade"))
 		seen->upgrade |= has_word(value, "websocket");
@@ -265,8 +285,8 @@ static size_t head_length(struct slice s, size_t from)
 	return 0;
 }
 
-enum upgrade_status websocket_upgrade_feed(struct websocket_upgrade *u, struct slice bytes,
-	size_t *ret_used, struct err *err)
+enum upgrade_status websocket_upgrade_feed(
+	struct websocket_upgrade *u, struct slice bytes, size_t *ret_used, struct err *err)
 {
 	size_t before = u->answer.n, room = UPGRADE_MAX_ANSWER - before;
 	size_t take = bytes.n < room ? bytes.n : room, n;

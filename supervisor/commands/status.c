@@ -16,7 +16,8 @@
 
 static const int64_t sample_us = 1000000, pg_patience_us = 2000000, late_us = 3000000;
 
-/* What PostgreSQL itself says; the counters only know what happened since the supervisor started. */
+/* What PostgreSQL itself says; the counters only know what happened since the supervisor started.
+ */
 struct totals {
 	bool known;
 	char why[256]; /* if not */
@@ -152,11 +153,13 @@ static void ask_postgres(const struct conf *conf, struct totals *ret)
 	struct err err = { "no answer in time" };
 
 	if (pg_new(&options, &pg, &err) == 0 && pg_connect(pg, &err) == PG_OK &&
-		pg_query(pg, "SELECT count(*) FILTER (WHERE state = 'waiting'),"
+		pg_query(pg,
+			"SELECT count(*) FILTER (WHERE state = 'waiting'),"
 			" count(*) FILTER (WHERE state = 'expired'),"
 			" (SELECT count(*) FROM standpipe.dead_letters),"
-			" (SELECT count(*) FROM standpipe.gaps) FROM standpipe.pending", 0, NULL, &rows,
-			&err) == PG_OK && pg_rows(rows) == 1) {
+			" (SELECT count(*) FROM standpipe.gaps) FROM standpipe.pending",
+			0, NULL, &rows, &err) == PG_OK &&
+		pg_rows(rows) == 1) {
 		*ret = (struct totals){ .known = true, .waiting = number(rows, 0),
 			.expired = number(rows, 1), .dead_letters = number(rows, 2),
 			.gaps = number(rows, 3) };
@@ -213,14 +216,30 @@ static struct lag_text lag_text(uint64_t stamp_us)
 	return lag;
 }
 
+/* "12 s", "5 min", "3.2 h", "4.5 d" */
+static struct lag_text uptime_text(double s)
+{
+	struct lag_text t;
+
+	if (s < 120)
+		snprintf(t.text, sizeof t.text, "%.0f s", s);
+	else if (s < 7200)
+		snprintf(t.text, sizeof t.text, "%.0f min", s / 60);
+	else if (s < 172800)
+		snprintf(t.text, sizeof t.text, "%.1f h", s / 3600);
+	else
+		snprintf(t.text, sizeof t.text, "%.1f d", s / 86400);
+	return t;
+}
+
 static void print_head(const struct status *st)
 {
 	bool good = st->n_reasons == 0, colour = colours();
 	const char *p = (const char *)st->reasons.p;
 
-	printf("standpipe %s%s%s   pid %" PRIu32 ", up %.0f s\n", colour ? good ? "\033[32m" : "\033[31m" : "",
-		good ? "healthy" : "DEGRADED", colour ? "\033[0m" : "", st->page->supervisor_pid,
-		lag_s(st->page->started_us));
+	printf("standpipe %s%s%s   pid %" PRIu32 ", up %s\n",
+		colour ? good ? "\033[32m" : "\033[31m" : "", good ? "healthy" : "DEGRADED",
+		colour ? "\033[0m" : "", st->page->supervisor_pid, uptime_text(lag_s(st->page->started_us)).text);
 	for (int i = 0; i < st->n_reasons; i++) {
 		int n = (int)strcspn(p, "\n");
 
@@ -234,27 +253,33 @@ static void print_stages(const struct status *st)
 	const uint64_t *v = st->now;
 
 	printf("\nsource        %s, epoch %" PRIu64 ", seq %" PRIu64 ", lag %s, %.0f events/s\n",
-		st->connected ? "connected" : "not connected", v[STAT_source_epoch], v[STAT_source_seq],
-		lag_text(v[STAT_source_time_us]).text, per_second(st, STAT_events_appended));
-	printf("redis         depth %" PRIu64 " events, %.1f MB%s; memory %.1f MB\n", v[STAT_depth_events],
-		(double)v[STAT_depth_bytes] / 1e6, st->backpressure ? " (back-pressure)" : "",
+		st->connected ? "connected" : "not connected", v[STAT_source_epoch],
+		v[STAT_source_seq], lag_text(v[STAT_source_time_us]).text,
+		per_second(st, STAT_events_appended));
+	printf("redis         depth %" PRIu64 " events, %.1f MB%s; memory %.1f MB\n",
+		v[STAT_depth_events], (double)v[STAT_depth_bytes] / 1e6,
+		st->backpressure ? " (back-pressure)" : "",
 		(double)v[STAT_redis_memory_bytes] / 1e6);
-	printf("postgres      lag %s, %.0f events/s, %.0f ops/s; last batch %" PRIu64 " events in %.1f ms\n",
+	printf("postgres      lag %s, %.0f events/s, %.0f ops/s; last batch %" PRIu64
+	       " events in %.1f ms\n",
 		lag_text(v[STAT_commit_time_us]).text, per_second(st, STAT_events_committed),
-		per_second(st, STAT_ops_committed), v[STAT_batch_events], (double)v[STAT_batch_us] / 1e3);
+		per_second(st, STAT_ops_committed), v[STAT_batch_events],
+		(double)v[STAT_batch_us] / 1e3);
 	printf("watermark     epoch %" PRIu64 ", seq %" PRIu64 ", %" PRIu64 " behind the source\n",
 		v[STAT_watermark_epoch], v[STAT_watermark_seq], watermark_behind(st));
-	printf("pending       %" PRId64 " missing parents, %" PRId64 " given up\n", st->totals.waiting,
-		st->totals.expired);
+	printf("pending       %" PRId64 " missing parents, %" PRId64 " given up\n",
+		st->totals.waiting, st->totals.expired);
 	printf("dead letters  %" PRId64 "\ngaps          %" PRId64 "\n", st->totals.dead_letters,
 		st->totals.gaps);
 	if (!st->totals.known)
-		printf("              (counted since the start only; PostgreSQL: %s)\n", st->totals.why);
+		printf("              (counted since the start only: %s)\n",
+			st->totals.why);
 }
 
 static void print_children(const struct status *st)
 {
-	printf("\n%-10s %-9s %-9s %8s %9s %9s\n", "child", "state", "doing", "pid", "restarts", "beat");
+	printf("\n%-10s %-9s %-9s %8s %9s %9s\n", "child", "state", "doing", "pid", "restarts",
+		"beat");
 	for (int i = 0; i < STATS_MAX_SLOTS; i++) {
 		const struct stats_slot *slot = &st->page->slots[i];
 		char name[32];
@@ -264,7 +289,8 @@ static void print_children(const struct status *st)
 		snprintf(name, sizeof name, "%s-%" PRIu32, slot->role, slot->slot);
 		printf("%-10s %-9s %-9s %8" PRIu32 " %9" PRIu32 " %7.1f s\n", name,
 			slot->state < N_SLOT_STATES ? slot_state_name(slot->state) : "?",
-			slot->pid && slot->doing < N_CHILD_STATES ? child_state_name(slot->doing) : "-",
+			slot->pid && slot->doing < N_CHILD_STATES ? child_state_name(slot->doing)
+								  : "-",
 			slot->pid, slot->starts ? slot->starts - 1 : 0, beat_age_s(slot));
 	}
 }
@@ -309,23 +335,28 @@ static void put_stages(struct buf *out, const struct status *st)
 {
 	const uint64_t *v = st->now;
 
-	buf_printf(out, "\"source\":{\"connected\":%s,\"backpressure\":%s,\"epoch\":%" PRIu64 ",\"seq\":%" PRIu64
-		",\"events_per_second\":%.1f,", st->connected ? "true" : "false",
-		st->backpressure ? "true" : "false", v[STAT_source_epoch], v[STAT_source_seq],
-		per_second(st, STAT_events_appended));
+	buf_printf(out,
+		"\"source\":{\"connected\":%s,\"backpressure\":%s,\"epoch\":%" PRIu64
+		",\"seq\":%" PRIu64 ",\"events_per_second\":%.1f,",
+		st->connected ? "true" : "false", st->backpressure ? "true" : "false",
+		v[STAT_source_epoch], v[STAT_source_seq], per_second(st, STAT_events_appended));
 	put_lag(out, v[STAT_source_time_us]);
 	buf_printf(out, "},\"redis\":{\"depth_events\":%" PRIu64 ",\"depth_bytes\":%" PRIu64
 		",\"memory_bytes\":%" PRIu64 "},", v[STAT_depth_events], v[STAT_depth_bytes],
 		v[STAT_redis_memory_bytes]);
-	buf_printf(out, "\"postgres\":{\"reachable\":%s,\"events_per_second\":%.1f,\"ops_per_second\":%.1f,",
+	buf_printf(out,
+		"\"postgres\":{\"reachable\":%s,\"events_per_second\":%.1f,\"ops_per_second\":%.1f,",
 		st->totals.known ? "true" : "false", per_second(st, STAT_events_committed),
 		per_second(st, STAT_ops_committed));
 	put_lag(out, v[STAT_commit_time_us]);
-	buf_printf(out, "},\"watermark\":{\"epoch\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"behind\":%" PRIu64 "},",
+	buf_printf(out,
+		"},\"watermark\":{\"epoch\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"behind\":%" PRIu64
+		"},",
 		v[STAT_watermark_epoch], v[STAT_watermark_seq], watermark_behind(st));
-	buf_printf(out, "\"pending\":{\"waiting\":%" PRId64 ",\"expired\":%" PRId64 "},\"dead_letters\":%" PRId64
-		",\"gaps\":%" PRId64 ",", st->totals.waiting, st->totals.expired, st->totals.dead_letters,
-		st->totals.gaps);
+	buf_printf(out,
+		"\"pending\":{\"waiting\":%" PRId64 ",\"expired\":%" PRId64
+		"},\"dead_letters\":%" PRId64 ",\"gaps\":%" PRId64 ",",
+		st->totals.waiting, st->totals.expired, st->totals.dead_letters, st->totals.gaps);
 }
 
 static void put_children(struct buf *out, const struct status *st)
@@ -337,12 +368,14 @@ static void put_children(struct buf *out, const struct status *st)
 
 		if (!shown(slot))
 			continue;
-		buf_printf(out, "%s{\"role\":\"%s\",\"slot\":%" PRIu32 ",\"state\":\"%s\",\"doing\":\"%s\",\"pid\":%"
-			PRIu32 ",\"restarts\":%" PRIu32 ",\"beat_age_seconds\":%.3f,\"why\":", separator,
-			slot->role, slot->slot,
+		buf_printf(out,
+			"%s{\"role\":\"%s\",\"slot\":%" PRIu32
+			",\"state\":\"%s\",\"doing\":\"%s\",\"pid\":%" PRIu32
+			",\"restarts\":%" PRIu32 ",\"beat_age_seconds\":%.3f,\"why\":",
+			separator, slot->role, slot->slot,
 			slot->state < N_SLOT_STATES ? slot_state_name(slot->state) : "",
-			slot->doing < N_CHILD_STATES ? child_state_name(slot->doing) : "", slot->pid,
-			slot->starts ? slot->starts - 1 : 0, beat_age_s(slot));
+			slot->doing < N_CHILD_STATES ? child_state_name(slot->doing) : "",
+			slot->pid, slot->starts ? slot->starts - 1 : 0, beat_age_s(slot));
 		put_text(out, slot->why, strnlen(slot->why, sizeof slot->why));
 		buf_add_str(out, "}");
 		separator = ",";

@@ -30,4 +30,6 @@ for name in pds synth; do
 done
 "$relay" generate --out "$T/generated" --frames 5000 --late 10 >"$T/generate.log" 2>&1 || bail "generate failed"
 recording generated "$T/generated"
+"$relay" generate --out "$T/odd" --frames 5000 --seed 2 --odd=5 --gaps 5 >"$T/generate.log" 2>&1 || bail "generate failed"
+recording "generated odd cases" "$T/odd"
 plan

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * supervisor_stand_in - the real supervisor over children that do nothing but what the test asks for
+ * supervisor_stand_in - the real supervisor over children that do nothing but what the test asks
+ * for
  *
- * `supervisor-stand-in [-c FILE] [--require]` is `standpipe run` with the same roles. Each child looks
- * at the file <role>-<slot>, else <role>, in $STAND_IN: its first word is wait | refuse | crash |
- * stubborn (does not drain) | silent (does not beat) | orphan (crashes and leaves a process behind); no
- * file: ready. It follows a change at once.
+ * `supervisor-stand-in [-c FILE] [--require]` is `standpipe run` with the same roles. Each child
+ * looks at the file <role>-<slot>, else <role>, in $STAND_IN: its first word is wait | refuse |
+ * crash | stubborn (does not drain) | silent (does not beat) | orphan (crashes and leaves a process
+ * behind); no file: ready. It follows a change at once.
  */
 #include "base/clock.h"
 #include "supervisor/exit_codes.h"
@@ -59,9 +60,11 @@ static void obey(struct child *c, const char *wish)
 	else if (strcmp(wish, "silent") == 0)
 		fall_silent();
 	else if (strcmp(wish, "refuse") == 0)
-		child_refused(c, "maxmemory-policy is allkeys-lru: CONFIG SET maxmemory-policy noeviction");
+		child_refused(c,
+			"maxmemory-policy is allkeys-lru: CONFIG SET maxmemory-policy noeviction");
 	else if (strcmp(wish, "wait") == 0)
-		child_set_state(c, CHILD_WAITING, "PostgreSQL /nowhere/.s.PGSQL.5432: no such file");
+		child_set_state(
+			c, CHILD_WAITING, "PostgreSQL /nowhere/.s.PGSQL.5432: no such file");
 	else
 		child_set_state(c, CHILD_IDLE, NULL);
 	stats_set(c->stats, STAT_source_connected, !wish[0]);
@@ -75,8 +78,8 @@ static int stand_in_main(struct child *c)
 	char wish[32], last[32] = "";
 	int n = c->n_workers;
 
-	log_notice("stand_in.configured", "batch_events=%lld stream=%s", (long long)c->conf->workers.batch_events,
-		c->conf->redis.stream);
+	log_notice("stand_in.configured", "batch_events=%lld stream=%s",
+		(long long)c->conf->workers.batch_events, c->conf->redis.stream);
 	for (;;) {
 		enum wait_result r;
 

@@ -27,8 +27,9 @@ static void test_messages(void)
 	ok(chan_recv(fds[1], &msg) == CHAN_EMPTY, "an idle channel is empty, not at its end");
 	chan_send(fds[0], CHAN_BEAT, CHILD_WAITING, "redis is away");
 	chan_send(fds[0], CHAN_READY, 0, NULL);
-	ok(chan_recv(fds[1], &msg) == CHAN_OK && msg.type == CHAN_BEAT && msg.value == CHILD_WAITING &&
-			strcmp(msg.text, "redis is away") == 0, "type, value and text arrive");
+	ok(chan_recv(fds[1], &msg) == CHAN_OK && msg.type == CHAN_BEAT &&
+			msg.value == CHILD_WAITING && strcmp(msg.text, "redis is away") == 0,
+		"type, value and text arrive");
 	ok(chan_recv(fds[1], &msg) == CHAN_OK && msg.type == CHAN_READY && msg.text[0] == 0,
 		"messages keep their borders and order");
 	memset(longer, 'x', sizeof longer - 1);
@@ -38,7 +39,8 @@ static void test_messages(void)
 		"a text too long is cut, with its NUL");
 	close(fds[0]);
 	chan_send(fds[1], CHAN_BEAT, 0, NULL);
-	ok(chan_recv(fds[1], &msg) == CHAN_EOF, "a closed peer is the end, and sending to it is harmless");
+	ok(chan_recv(fds[1], &msg) == CHAN_EOF,
+		"a closed peer is the end, and sending to it is harmless");
 	close(fds[1]);
 }
 

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-enum { EXITED_0 = 0, KILLED = SIGKILL }; /* wait statuses */
+enum { EXITED_0 = 0, CRASHED = SIGSEGV }; /* wait statuses */
 
 /* Processes and clock as the test wants them. */
 struct world {
@@ -70,7 +70,8 @@ static struct world *world_new(bool up)
 	children_init(&w->c, &ops, w);
 	w->c.drain_timeout_us = 25 * second_us;
 	for (int i = 0; i < 4; i++) {
-		struct slot *slot = children_add(&w->c, roles[i], indices[i], numbers[i], &w->page.slots[i]);
+		struct slot *slot =
+			children_add(&w->c, roles[i], indices[i], numbers[i], &w->page.slots[i]);
 
 		children_want(&w->c, slot, up);
 	}
@@ -92,7 +93,9 @@ static void pass(struct world *w, int64_t us, bool beats)
 	while (w->now_us < until_us) {
 		int64_t due_us = children_due_us(&w->c);
 
-		w->now_us = due_us <= w->now_us ? w->now_us + 1000 : due_us < until_us ? due_us : until_us;
+		w->now_us = due_us <= w->now_us ? w->now_us + 1000
+			: due_us < until_us     ? due_us
+						: until_us;
 		for (int i = 0; beats && i < w->c.n; i++)
 			if (w->c.slots[i].pid)
 				say(w, &w->c.slots[i], CHAN_BEAT, CHILD_IDLE);
@@ -112,7 +115,8 @@ static void test_start(void)
 		say(w, &w->c.slots[i], CHAN_READY, 0);
 	ok(reader->state == SLOT_READY && children_healthy(&w->c), "all ready: healthy");
 	say(w, &w->c.slots[1], CHAN_BEAT, CHILD_WAITING);
-	ok(!children_healthy(&w->c) && w->page.slots[1].doing == CHILD_WAITING, "one waits: not healthy");
+	ok(!children_healthy(&w->c) && w->page.slots[1].doing == CHILD_WAITING,
+		"one waits: not healthy");
 	say(w, &w->c.slots[1], CHAN_BEAT, 999);
 	ok(w->page.slots[1].doing == CHILD_WAITING, "a state nobody knows is not taken over");
 	free(w);
@@ -124,7 +128,7 @@ static int64_t restart_us(struct world *w, struct slot *slot)
 	int64_t began_us = w->now_us;
 	int n = w->n_spawned;
 
-	children_exited(&w->c, slot, KILLED);
+	children_exited(&w->c, slot, CRASHED);
 	while (w->n_spawned == n && w->now_us - began_us < 120 * second_us)
 		pass(w, 1000, true);
 	return w->now_us - began_us;
@@ -150,7 +154,8 @@ static void test_backoff(void)
 	ok(good, "restarts wait 0.1 s doubling to 30 s, at least half of it");
 	say(w, reader, CHAN_READY, 0);
 	pass(w, 61 * second_us, true);
-	ok(restart_us(w, reader) <= 102000, "after a minute of health the next restart is quick again");
+	ok(restart_us(w, reader) <= 102000,
+		"after a minute of health the next restart is quick again");
 	ok(w->page.slots[0].starts == 14, "the page counts the starts");
 	free(w);
 }
@@ -168,12 +173,13 @@ static void test_breaker(void)
 	ok(us >= 60 * second_us && us <= 61 * second_us, "the sixth: a minute of rest");
 	us = restart_us(w, worker);
 	ok(us >= 60 * second_us && us <= 61 * second_us, "and again, while it fails");
-	ok(w->c.slots[0].state == SLOT_STARTING && w->n_spawned == 4 + 7, "the others keep running");
+	ok(w->c.slots[0].state == SLOT_STARTING && w->n_spawned == 4 + 7,
+		"the others keep running");
 	say(w, worker, CHAN_READY, 0);
 	pass(w, 61 * second_us, true);
 	ok(restart_us(w, worker) < second_us, "a minute of health closes the breaker");
 	for (int i = 0; i < 6; i++) {
-		children_exited(&w->c, worker, KILLED);
+		children_exited(&w->c, worker, CRASHED);
 		if (worker->state == SLOT_BACKOFF)
 			pass(w, 40 * second_us, true);
 	}
@@ -188,11 +194,12 @@ static void test_broken_replaced(void)
 
 	for (int i = 0; i < 5; i++)
 		restart_us(w, worker);
-	children_exited(&w->c, worker, KILLED);
+	children_exited(&w->c, worker, CRASHED);
 	ok(worker->state == SLOT_BROKEN, "broken");
 	children_replace(&w->c, worker);
-	ok(worker->state == SLOT_STARTING && !worker->broken, "a new configuration is tried at once");
-	children_exited(&w->c, worker, KILLED);
+	ok(worker->state == SLOT_STARTING && !worker->broken,
+		"a new configuration is tried at once");
+	children_exited(&w->c, worker, CRASHED);
 	ok(worker->state == SLOT_BACKOFF, "and has its own five attempts");
 	children_want(&w->c, worker, false);
 	ok(worker->state == SLOT_DOWN, "what is not wanted does not come back");
@@ -219,7 +226,7 @@ static void test_mute(void)
 	ok(w->n_kills == 2 && w->last_signal == SIGKILL, "then SIGKILL");
 	pass(w, 30 * second_us, false);
 	ok(w->n_kills == 2, "which is not repeated");
-	children_exited(&w->c, reader, KILLED);
+	children_exited(&w->c, reader, CRASHED);
 	ok(reader->state == SLOT_BACKOFF, "and then it is restarted");
 	free(w);
 }
@@ -265,7 +272,7 @@ static void test_drain(void)
 	ok(w->n_kills == 0, "it may take drain_timeout");
 	pass(w, 2 * second_us, true);
 	ok(w->n_kills == 1 && w->last_signal == SIGKILL, "and is killed after it");
-	children_exited(&w->c, worker, KILLED);
+	children_exited(&w->c, worker, CRASHED);
 	ok(worker->state == SLOT_DOWN && w->page.slots[2].pid == 0, "down");
 	free(w);
 }
@@ -280,7 +287,8 @@ static void test_replace(void)
 	children_replace(&w->c, worker);
 	ok(worker->state == SLOT_DRAINING && worker->stale, "replacing begins with draining");
 	children_exited(&w->c, worker, EXITED_0);
-	ok(worker->state == SLOT_STARTING && !worker->stale, "and ends with a new process, no longer stale");
+	ok(worker->state == SLOT_STARTING && !worker->stale,
+		"and ends with a new process, no longer stale");
 	free(w);
 }
 
@@ -291,7 +299,7 @@ static void test_stop(void)
 
 	for (int i = 0; i < 4; i++)
 		say(w, &s[i], CHAN_READY, 0);
-	children_exited(&w->c, &s[2], KILLED);
+	children_exited(&w->c, &s[2], CRASHED);
 	children_stop(&w->c, w->now_us + 25 * second_us);
 	ok(s[0].state == SLOT_DRAINING && s[1].state == SLOT_READY && s[3].state == SLOT_READY,
 		"the first role drains first, the others work on");
@@ -299,7 +307,7 @@ static void test_stop(void)
 	children_exited(&w->c, &s[0], EXITED_0);
 	children_tick(&w->c);
 	ok(s[1].state == SLOT_DRAINING && s[3].state == SLOT_READY, "then the second");
-	children_exited(&w->c, &s[3], KILLED);
+	children_exited(&w->c, &s[3], CRASHED);
 	ok(s[3].state == SLOT_DOWN, "what ends by itself meanwhile is not restarted");
 	children_exited(&w->c, &s[1], EXITED_0);
 	children_tick(&w->c);
@@ -317,9 +325,10 @@ static void test_stop_deadline(void)
 	pass(w, 24 * second_us, true);
 	ok(w->n_kills == 0 && w->n_drains == 1, "a stuck first role keeps the others waiting");
 	pass(w, 2 * second_us, true);
-	ok(w->n_kills == 4 && w->last_signal == SIGKILL, "until the deadline: all are killed, each once");
+	ok(w->n_kills == 4 && w->last_signal == SIGKILL,
+		"until the deadline: all are killed, each once");
 	for (int i = 0; i < 4; i++)
-		children_exited(&w->c, &w->c.slots[i], KILLED);
+		children_exited(&w->c, &w->c.slots[i], CRASHED);
 	ok(children_down(&w->c) && w->n_spawned == 4, "and nobody comes back");
 	free(w);
 }
@@ -361,7 +370,7 @@ static void test_any_order(void)
 			break;
 		case 2:
 			if (slot->pid)
-				children_exited(&w->c, slot, random >> 40 & 1 ? KILLED : EXITED_0);
+				children_exited(&w->c, slot, random >> 40 & 1 ? CRASHED : EXITED_0);
 			break;
 		case 3:
 			if (slot->pid)
@@ -371,19 +380,42 @@ static void test_any_order(void)
 			w->refuse_spawn = random >> 40 & 1;
 			break;
 		default:
-			pass(w, 1 + (int64_t)((random >> 37 & 0x3ffffff) >> (random >> 28 & 15)), random >> 36 & 1);
+			pass(w, 1 + (int64_t)((random >> 37 & 0x3ffffff) >> (random >> 28 & 15)),
+				random >> 36 & 1);
 		}
 		for (int k = 0; k < 4; k++) {
 			const struct slot *s = &w->c.slots[k];
-			bool runs = s->state == SLOT_STARTING || s->state == SLOT_READY || s->state == SLOT_DRAINING;
+			bool runs = s->state == SLOT_STARTING || s->state == SLOT_READY ||
+				s->state == SLOT_DRAINING;
 
 			good = good && runs == (s->pid != 0) && s->stats->pid == (uint32_t)s->pid &&
-				s->stats->state == s->state && (s->wanted || s->state == SLOT_DOWN || s->state == SLOT_DRAINING);
+				s->stats->state == s->state &&
+				(s->wanted || s->state == SLOT_DOWN || s->state == SLOT_DRAINING);
 			seen |= 1u << s->state;
 		}
 	}
 	ok(good, "200000 random calls: every process is in a state that has one");
 	ok(seen == (1u << N_SLOT_STATES) - 1, "and every state was visited (%#x)", seen);
+	free(w);
+}
+
+static void test_killed_from_outside(void)
+{
+	struct world *w = world_new(true);
+	struct slot *worker = &w->c.slots[1];
+	bool good = true;
+
+	for (int i = 0; i < 40; i++) {
+		int64_t began_us = w->now_us;
+		int n = w->n_spawned;
+
+		children_exited(&w->c, worker, SIGKILL);
+		while (w->n_spawned == n && w->now_us - began_us < 120 * second_us)
+			pass(w, 1000, true);
+		good = good && w->now_us - began_us <= second_us + 2000;
+	}
+	ok(good, "killed 40 times by somebody else: back within a second each time");
+	ok(worker->state == SLOT_STARTING && !worker->broken, "and the breaker stays closed");
 	free(w);
 }
 
@@ -394,6 +426,7 @@ int main(void)
 	test_backoff();
 	test_breaker();
 	test_broken_replaced();
+	test_killed_from_outside();
 	test_mute();
 	test_due();
 	test_own_sleep();

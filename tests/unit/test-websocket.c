@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The WebSocket client against small servers in forked processes, each serving one connection by script,
- * plain and with TLS under a throw-away certificate authority made here.
+ * The WebSocket client against small servers in forked processes, each serving one connection by
+ * script, plain and with TLS under a throw-away certificate authority made here.
  */
 #include "io/websocket.h"
 #include "io/websocket_upgrade.h"
-#include "tap.h"
-#include "websocket_server.h"
+#include "tests/unit/tap.h"
+#include "tests/unit/websocket_server.h"
 
 #include <event2/event.h>
 
@@ -135,7 +135,11 @@ static bool play(struct seen *s, server_script *script, struct websocket_options
 	return server_stop(&server);
 }
 
-#define DEFAULTS (struct websocket_options){ 0 }
+#define DEFAULTS                                                                                   \
+	(struct websocket_options)                                                                 \
+	{                                                                                          \
+		0                                                                                  \
+	}
 
 /* ---- scripts ---- */
 
@@ -215,7 +219,8 @@ static void test_messages(void)
 	ok(content, "a ping between fragments is answered with its payload");
 	ok(s.opens == 1 && s.messages == 2 && s.bytes == 6 && s.binary, "messages arrive whole");
 	ok(s.closes == 1 && s.ended.why == WEBSOCKET_CLOSE_PEER && s.ended.close_code == 1008 &&
-		strcmp(s.ended.detail, "sorry") == 0, "code and reason of a close frame are told");
+			strcmp(s.ended.detail, "sorry") == 0,
+		"code and reason of a close frame are told");
 	content = play(&s, say_byte_by_byte, DEFAULTS);
 	ok(content && s.messages == 2 && s.bytes == 6 && s.ended.close_code == 1008,
 		"the same when it comes byte by byte");
@@ -224,7 +229,8 @@ static void test_messages(void)
 		"a connection cut inside a frame delivers only whole messages");
 	s.close_after = 1;
 	play(&s, say_numbers, DEFAULTS);
-	ok(s.messages == 1 && s.closes == 0, "after websocket_close inside a callback nothing comes");
+	ok(s.messages == 1 && s.closes == 0,
+		"after websocket_close inside a callback nothing comes");
 }
 
 static void test_big(void)
@@ -246,7 +252,7 @@ static void test_big(void)
 		websocket_skip_big(s.ws);
 		run(&s, 10);
 		ok(s.bigs == 1 && s.big_bytes == 3000000 && s.big_first == WEBSOCKET_KEEP_BYTES &&
-			s.ended.close_code == 1000 && slice_is(buf_slice(&s.last), "after"),
+				s.ended.close_code == 1000 && slice_is(buf_slice(&s.last), "after"),
 			"it is skipped %s when told so, and reading goes on", how);
 		finish(&s);
 		server_stop(&server);
@@ -340,22 +346,24 @@ static void test_refusals(void)
 	start(&s, server.url, DEFAULTS);
 	run(&s, 10);
 	ok(s.closes == 1 && s.opens == 0 && s.ended.why == WEBSOCKET_CLOSE_UPGRADE &&
-		s.ended.http_status == 429 && s.ended.retry_after_s == 7, "429 is told with its Retry-After");
+			s.ended.http_status == 429 && s.ended.retry_after_s == 7,
+		"429 is told with its Retry-After");
 	finish(&s);
 	server_stop(&server);
 	s = (struct seen){ 0 };
 	server_start_answer(&server, "HTTP/1.1 101 Never");
 	start(&s, server.url, o);
 	run(&s, 10);
-	ok(s.closes == 1 && s.ended.why == WEBSOCKET_CLOSE_TIMEOUT, "half an answer runs into the time limit");
+	ok(s.closes == 1 && s.ended.why == WEBSOCKET_CLOSE_TIMEOUT,
+		"half an answer runs into the time limit");
 	finish(&s);
 	server_stop(&server);
 	for (size_t i = 0; i < sizeof dead / sizeof *dead; i++) {
 		s = (struct seen){ 0 };
 		start(&s, dead[i].url, DEFAULTS);
 		run(&s, 30);
-		ok(s.closes == 1 && s.opens == 0 && s.ended.why == dead[i].why, "%s is refused: %s", dead[i].url,
-			s.ended.detail);
+		ok(s.closes == 1 && s.opens == 0 && s.ended.why == dead[i].why, "%s is refused: %s",
+			dead[i].url, s.ended.detail);
 		finish(&s);
 	}
 }
@@ -367,7 +375,8 @@ static void test_tls(void)
 		bool accepted;
 		const char *claim;
 	} cases[] = {
-		{ CERT_GOOD, true, "a certificate for the address, under the CA file, is accepted" },
+		{ CERT_GOOD, true,
+			"a certificate for the address, under the CA file, is accepted" },
 		{ CERT_OTHER_HOST, false, "a certificate for another host is refused" },
 		{ CERT_OTHER_CA, false, "a certificate of an unknown CA is refused" },
 		{ CERT_EXPIRED, false, "an expired certificate is refused" },
@@ -386,11 +395,12 @@ static void test_tls(void)
 		start(&s, server.url, (struct websocket_options){ .ca_file = tls.ca_file });
 		run(&s, 20);
 		if (cases[i].accepted)
-			ok(s.opens == 1 && s.messages == 20000 && s.in_order && s.ended.close_code == 1000,
+			ok(s.opens == 1 && s.messages == 20000 && s.in_order &&
+					s.ended.close_code == 1000,
 				"%s, and 80 MB come through in order", cases[i].claim);
 		else
-			ok(s.opens == 0 && s.closes == 1 && s.ended.why == WEBSOCKET_CLOSE_TLS, "%s (%s)",
-				cases[i].claim, s.ended.detail);
+			ok(s.opens == 0 && s.closes == 1 && s.ended.why == WEBSOCKET_CLOSE_TLS,
+				"%s (%s)", cases[i].claim, s.ended.detail);
 		finish(&s);
 		server_stop(&server);
 	}

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/websocket.h"
 #include "io/websocket_upgrade.h"
-#include "tap.h"
+#include "tests/unit/tap.h"
 
 #define ACCEPT "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
-#define GOOD "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" ACCEPT "\r\n"
+#define GOOD                                                                                       \
+	"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" ACCEPT \
+	"\r\n"
 
 static const struct url_case {
 	const char *url, *host; /* NULL: refused */
@@ -41,36 +43,37 @@ static const struct answer_case {
 } answers[] = {
 	{ GOOD, UPGRADE_OK, 101, 0, "a proper 101 is accepted" },
 	{ "HTTP/1.1 101 x\nupgrade: WebSocket\nCONNECTION: keep-alive, upgrade\n"
-	  "sec-websocket-accept:s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\nServer: x\n\n", UPGRADE_OK, 101, 0,
-		"names in any case, lists and bare line feeds are accepted" },
-	{ "HTTP/1.1 101\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", UPGRADE_E_BAD, 101, 0,
-		"a 101 without accept key is refused" },
+	  "sec-websocket-accept:s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\nServer: x\n\n",
+		UPGRADE_OK, 101, 0, "names in any case, lists and bare line feeds are accepted" },
+	{ "HTTP/1.1 101\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", UPGRADE_E_BAD, 101,
+		0, "a 101 without accept key is refused" },
 	{ "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-	  "AAAPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n", UPGRADE_E_BAD, 101, 0,
-		"a 101 with another accept key is refused" },
-	{ "HTTP/1.1 101 x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n" ACCEPT "\r\n", UPGRADE_E_BAD, 101, 0,
-		"an upgrade to something else is refused" },
-	{ "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: close\r\n" ACCEPT "\r\n", UPGRADE_E_BAD, 101,
-		0, "a 101 without Connection: Upgrade is refused" },
+	  "AAAPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+		UPGRADE_E_BAD, 101, 0, "a 101 with another accept key is refused" },
+	{ "HTTP/1.1 101 x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n" ACCEPT "\r\n", UPGRADE_E_BAD,
+		101, 0, "an upgrade to something else is refused" },
+	{ "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: close\r\n" ACCEPT "\r\n",
+		UPGRADE_E_BAD, 101, 0, "a 101 without Connection: Upgrade is refused" },
 	{ "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" ACCEPT
-	  "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n", UPGRADE_E_BAD, 101, 0,
-		"an extension nobody asked for is refused" },
+	  "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+		UPGRADE_E_BAD, 101, 0, "an extension nobody asked for is refused" },
 	{ "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" ACCEPT
-	  "Sec-WebSocket-Protocol: chat\r\n\r\n", UPGRADE_E_BAD, 101, 0,
-		"a subprotocol nobody asked for is refused" },
-	{ "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 17\r\n\r\n<html>", UPGRADE_E_REFUSED, 429, 17,
-		"429 tells its Retry-After" },
+	  "Sec-WebSocket-Protocol: chat\r\n\r\n",
+		UPGRADE_E_BAD, 101, 0, "a subprotocol nobody asked for is refused" },
+	{ "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 17\r\n\r\n<html>", UPGRADE_E_REFUSED, 429,
+		17, "429 tells its Retry-After" },
 	{ "HTTP/1.1 503 Busy\r\nRetry-After: 99999999999999999999\r\n\r\n", UPGRADE_E_REFUSED, 503,
 		UPGRADE_MAX_RETRY_S, "an absurd Retry-After is capped" },
-	{ "HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n\r\n", UPGRADE_E_REFUSED, 503,
-		0, "a date in Retry-After counts as not given" },
+	{ "HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n\r\n",
+		UPGRADE_E_REFUSED, 503, 0, "a date in Retry-After counts as not given" },
 	{ "HTTP/1.1 302 Found\r\nLocation: wss://evil/\r\n\r\n", UPGRADE_E_REFUSED, 302, 0,
 		"a redirect is refused" },
 	{ "HTTP/1.1 200 OK\r\n\r\n", UPGRADE_E_REFUSED, 200, 0, "200 is refused" },
 	{ "SSH-2.0-OpenSSH\r\n\r\n", UPGRADE_E_BAD, 0, 0, "what is not HTTP is refused" },
 	{ "HTTP/1.1 1x1 ?\r\n\r\n", UPGRADE_E_BAD, 0, 0, "a status that is no number is refused" },
 	{ "\r\n\r\n", UPGRADE_E_BAD, 0, 0, "an empty answer is refused" },
-	{ "HTTP/1.1 101 x\r\nUpgrade: websocket\r\n", UPGRADE_MORE, 0, 0, "half an answer needs more" },
+	{ "HTTP/1.1 101 x\r\nUpgrade: websocket\r\n", UPGRADE_MORE, 0, 0,
+		"half an answer needs more" },
 };
 
 static void begin(struct websocket_upgrade *u)
@@ -79,7 +82,8 @@ static void begin(struct websocket_upgrade *u)
 }
 
 /* Feeds text in pieces of `step` bytes; *ret_used: bytes that belonged to the answer. */
-static enum upgrade_status feed(struct websocket_upgrade *u, struct slice text, size_t step, size_t *ret_used)
+static enum upgrade_status feed(
+	struct websocket_upgrade *u, struct slice text, size_t step, size_t *ret_used)
 {
 	enum upgrade_status status = UPGRADE_MORE;
 	struct err err;
@@ -111,8 +115,10 @@ static void test_urls(void)
 		if (!c->host)
 			ok(!valid, "URL %zu of the table is refused", i);
 		else
-			ok(valid && strcmp(host, c->host) == 0 && websocket_url_parse(c->url, &url) &&
-				strcmp(url.target, c->target) == 0, "%s is at %s", c->url, c->host);
+			ok(valid && strcmp(host, c->host) == 0 &&
+					websocket_url_parse(c->url, &url) &&
+					strcmp(url.target, c->target) == 0,
+				"%s is at %s", c->url, c->host);
 	}
 }
 
@@ -124,14 +130,15 @@ static void test_request(void)
 
 	begin(&u);
 	ok(strcmp(u.key, "dGhlIHNhbXBsZSBub25jZQ==") == 0 &&
-		strcmp(u.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") == 0,
+			strcmp(u.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") == 0,
 		"key and accept value are those of RFC 6455 section 1.3");
 	ok(websocket_url_parse("wss://h/x?cursor=5", &url), "the URL parses");
 	websocket_upgrade_request(&u, &url, &out);
 	ok(begins(&out, "GET /x?cursor=5 HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
-		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n") &&
-		strcmp((char *)out.p + out.n - 4, "\r\n\r\n") == 0, "the request is as it should be");
+			"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n") &&
+			strcmp((char *)out.p + out.n - 4, "\r\n\r\n") == 0,
+		"the request is as it should be");
 	buf_reset(&out);
 	ok(websocket_url_parse("ws://[::1]:8080?a", &url), "the URL parses");
 	websocket_upgrade_request(&u, &url, &out);
@@ -170,14 +177,17 @@ static void test_borders(void)
 
 	begin(&u);
 	ok(feed(&u, slice_of(text, sizeof text - 1), sizeof text, &used) == UPGRADE_OK &&
-		used == sizeof GOOD - 1, "frames behind the answer are left alone");
+			used == sizeof GOOD - 1,
+		"frames behind the answer are left alone");
 	websocket_upgrade_done(&u);
 	memset(junk, 'x', sizeof junk);
 	begin(&u);
 	ok(feed(&u, slice_of(junk, sizeof junk), 1000, &used) == UPGRADE_E_BAD &&
-		used == UPGRADE_MAX_ANSWER, "an answer without end is refused at the limit");
+			used == UPGRADE_MAX_ANSWER,
+		"an answer without end is refused at the limit");
 	websocket_upgrade_done(&u);
-	/* every byte of a good answer replaced by every value: decided or waiting, never past the input */
+	/* every byte of a good answer replaced by every value: decided or waiting, never past the
+	 * input */
 	for (size_t at = 0; at < sizeof GOOD - 1; at++)
 		for (int v = 0; v < 256; v++) {
 			char copy[sizeof GOOD];

@@ -2,7 +2,8 @@
  *
  * websocket_server - a blocking WebSocket server for one connection, in a forked process, by script
  *
- * The process exits 0 if everything the script wanted from its client came. Certificates are made here.
+ * The process exits 0 if everything the script wanted from its client came. Certificates are made
+ * here.
  */
 #ifndef TESTS_UNIT_WEBSOCKET_SERVER_H
 #define TESTS_UNIT_WEBSOCKET_SERVER_H
@@ -37,7 +38,14 @@ struct server {
 	char url[64];
 };
 
-enum server_cert { CERT_GOOD, CERT_OTHER_HOST, CERT_OTHER_CA, CERT_EXPIRED, CERT_OLD_TLS, CERT_NONE };
+enum server_cert {
+	CERT_GOOD,
+	CERT_OTHER_HOST,
+	CERT_OTHER_CA,
+	CERT_EXPIRED,
+	CERT_OLD_TLS,
+	CERT_NONE
+};
 
 struct server_tls {
 	enum server_cert use;
@@ -159,8 +167,10 @@ static void server_upgrade(struct conn *c, const char *answer)
 	snprintf(text, sizeof text, "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + 19);
 	EVP_Digest(text, strlen(text), (unsigned char *)digest, NULL, EVP_sha1(), NULL);
 	EVP_EncodeBlock((unsigned char *)accept, (unsigned char *)digest, 20);
-	n = (size_t)snprintf(request, sizeof request, "HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n"
-		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
+	n = (size_t)snprintf(request, sizeof request,
+		"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n"
+		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		accept);
 	server_bytes(c, request, n);
 }
 
@@ -209,7 +219,8 @@ static void server_main(int listener, const struct server_job *job)
 
 static void server_fork(struct server *s, const struct server_job *job)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t size = sizeof at;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -223,7 +234,8 @@ static void server_fork(struct server *s, const struct server_job *job)
 	if (s->pid == 0)
 		server_main(fd, job);
 	close(fd);
-	snprintf(s->url, sizeof s->url, "%s://127.0.0.1:%u/x", job->tls ? "wss" : "ws", ntohs(at.sin_port));
+	snprintf(s->url, sizeof s->url, "%s://127.0.0.1:%u/x", job->tls ? "wss" : "ws",
+		ntohs(at.sin_port));
 }
 
 static void server_start(struct server *s, server_script *script, struct server_tls *tls)
@@ -246,7 +258,8 @@ static bool server_stop(struct server *s)
 {
 	int status = 0;
 
-	return waitpid(s->pid, &status, 0) == s->pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	return waitpid(s->pid, &status, 0) == s->pid && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 0;
 }
 
 /* ---- certificates ---- */
@@ -275,9 +288,11 @@ static X509 *cert_make(EVP_PKEY *key, X509 *issuer, const char *name, const char
 	X509_gmtime_adj(X509_getm_notBefore(cert), -7200);
 	X509_gmtime_adj(X509_getm_notAfter(cert), until_s);
 	X509_set_pubkey(cert, key);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(
+		subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
 	X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : subject);
-	cert_extend(cert, issuer ? issuer : cert, NID_basic_constraints, san ? "CA:FALSE" : "critical,CA:TRUE");
+	cert_extend(cert, issuer ? issuer : cert, NID_basic_constraints,
+		san ? "CA:FALSE" : "critical,CA:TRUE");
 	if (san)
 		cert_extend(cert, issuer, NID_subject_alt_name, san);
 	if (X509_sign(cert, key, EVP_sha256()) == 0)
@@ -293,10 +308,12 @@ static void server_tls_make(struct server_tls *tls)
 	FILE *f;
 	int fd;
 
-	*tls = (struct server_tls){ .key = EVP_EC_gen("P-256"), .ca_file = "/tmp/test-websocket-ca-XXXXXX" };
+	*tls = (struct server_tls){ .key = EVP_EC_gen("P-256"),
+		.ca_file = "/tmp/test-websocket-ca-XXXXXX" };
 	tls->ca = cert_make(tls->key, NULL, "test CA", NULL, 3600);
 	tls->certs[CERT_GOOD] = cert_make(tls->key, tls->ca, "good", "IP:127.0.0.1", 3600);
-	tls->certs[CERT_OTHER_HOST] = cert_make(tls->key, tls->ca, "wrong", "IP:127.0.0.2,DNS:localhost", 3600);
+	tls->certs[CERT_OTHER_HOST] =
+		cert_make(tls->key, tls->ca, "wrong", "IP:127.0.0.2,DNS:localhost", 3600);
 	tls->certs[CERT_OTHER_CA] = cert_make(tls->key, other_ca, "stranger", "IP:127.0.0.1", 3600);
 	tls->certs[CERT_EXPIRED] = cert_make(tls->key, tls->ca, "late", "IP:127.0.0.1", -3600);
 	tls->certs[CERT_OLD_TLS] = cert_make(tls->key, tls->ca, "old", "IP:127.0.0.1", 3600);
