@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * keeper - the one process that moves the watermark, deletes from the stream and retries missing
- * parents
+ * keeper - the one process that moves the watermark, deletes from the stream, retries missing parents
+ * and empties the records of deleted accounts
  *
  * Nothing ends it but a drain request: while PostgreSQL or Redis is away, or refuses what the
  * promise needs, it waits inside and says for what. One per database, by an advisory lock of its
@@ -9,6 +9,7 @@
  */
 #include "workers/child.h"
 #include "workers/keeper_pending.h"
+#include "workers/keeper_purge.h"
 #include "workers/keeper_watermark.h"
 
 #include "base/clock.h"
@@ -34,6 +35,7 @@ struct keeper {
 	struct stream *stream;
 	struct keeper_watermark watermark;
 	struct keeper_pending pending;
+	struct keeper_purge purge;
 	bool postgres_checked, redis_checked; /* of the connections there are now */
 	int64_t locked_since_us; /* another session holds the lock since; 0: no */
 	int64_t next_consumers_us;
@@ -222,6 +224,13 @@ static enum keeper_status retry_pending(struct keeper *k, struct err *err)
 		: keeper_postgres_failed(k->pg, "retrying missing parents", err);
 }
 
+static enum keeper_status purge(struct keeper *k, struct err *err)
+{
+	return keeper_purge_tick(&k->purge, err) == PG_OK
+		? KEEPER_OK
+		: keeper_postgres_failed(k->pg, "emptying the records of deleted accounts", err);
+}
+
 /* Shows and says, once in a while, what is waited for. The failing side is checked anew. */
 static void trouble(struct keeper *k, enum keeper_status status, const struct err *err)
 {
@@ -256,6 +265,8 @@ static bool tick(struct keeper *k)
 		status = drop_consumers(k, &err);
 	if (status == KEEPER_OK)
 		status = retry_pending(k, &err);
+	if (status == KEEPER_OK)
+		status = purge(k, &err);
 	if (status != KEEPER_OK) {
 		trouble(k, status, &err);
 		return false;
@@ -286,6 +297,7 @@ static int open_clients(struct keeper *k, struct err *err)
 		.pg = k->pg, .stream = k->stream, .stats = k->child->stats, .conf = conf
 	};
 	k->pending = (struct keeper_pending){ .pg = k->pg, .stats = k->child->stats, .conf = conf };
+	k->purge = (struct keeper_purge){ .pg = k->pg };
 	return 0;
 }
 

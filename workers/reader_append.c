@@ -34,6 +34,7 @@ struct reader_append {
 	unsigned pressure;
 	bool due; /* the open pack has waited long enough */
 	struct stream_id confirmed;
+	uint64_t epoch; /* of what is packed */
 	int n_sent;
 	int64_t sent_us, depth_us;
 	uint64_t depth_events; /* appended since the depth was asked for */
@@ -122,11 +123,15 @@ static bool look_at_depth(struct reader_append *a)
 	a->depth_us = now_us;
 	a->depth_events = 0;
 	status = stream_get_depth(a->o.stream, &d, &err);
-	if (status == STREAM_OK)
+	if (status == STREAM_OK && d.epoch != a->epoch) {
+		err_set(&err, "epoch %" PRIu64 " was opened", d.epoch);
+		give_up(a, STREAM_E_MOVED, &err);
+	} else if (status == STREAM_OK) {
 		judge_depth(a, &d);
-	else if (status !=
-		 STREAM_E_NOGROUP) /* the keeper makes it anew; the head does not depend on it */
+	} else if (status != STREAM_E_NOGROUP) {
+		/* (a lost group the keeper makes anew; the head does not depend on it) */
 		give_up(a, status, &err);
+	}
 	return a->stage != APPEND_OFF;
 }
 
@@ -378,6 +383,7 @@ void reader_append_reset(struct reader_append *a, const struct stream_state *sta
 	event_del(a->stale);
 	reader_pack_reset(a->o.pack, state);
 	a->confirmed = state->head;
+	a->epoch = state->epoch;
 	a->n_sent = 0;
 	a->due = false;
 	a->stage = APPEND_IDLE;

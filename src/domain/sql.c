@@ -100,6 +100,27 @@ void sql_upsert(const struct collection *c, struct buf *out)
 	put_newer(out);
 }
 
+/* A row is judged by its own position in the same statement: one that a worker replaces meanwhile is judged
+ * anew. purge_epoch IS NOT NULL names the partial index. */
+void sql_purge(const struct collection *c, struct buf *out)
+{
+	struct stored_column cols[STORED_MAX];
+	int n = collection_stored(c, cols);
+
+	buf_printf(out, "UPDATE bsky.%s t SET ", c->table);
+	for (int i = 0; i < n; i++)
+		buf_printf(out, "%s%s = NULL", comma(i), cols[i].name);
+	buf_add_str(out, "\nFROM bsky.account_states s\n"
+			 "WHERE t.ctid >= $1::tid AND t.ctid < $2::tid AND s.actor = t.actor\n"
+			 "  AND s.purge_epoch IS NOT NULL AND (s.purge_epoch, s.purge_seq) > ($3::bigint, $4::bigint)\n"
+			 "  AND (s.purge_epoch, s.purge_seq) <= ($5::bigint, $6::bigint)\n"
+			 "  AND (t.epoch, t.seq) <= (s.purge_epoch, s.purge_seq)\n"
+			 "  AND num_nonnulls(");
+	for (int i = 0; i < n; i++)
+		buf_printf(out, "%st.%s", comma(i), cols[i].name);
+	buf_add_str(out, ") > 0");
+}
+
 /* ---- the view ---- */
 
 static bool is_ref(enum column_type type)

@@ -23,6 +23,11 @@ int sql_common_columns(const struct collection *c, struct stored_column *ret);
  * wins, the same version keeps the first position of the newest epoch that has shown it. */
 void sql_upsert(const struct collection *c, struct buf *out);
 
+/* Empties the dead rows of one range of blocks: everything but key and version becomes NULL. Parameters, as
+ * text: the range [$1, $2) as tids; accounts are those deleted after ($3, $4) and up to ($5, $6) (epoch, seq).
+ * Rows that are empty already are left alone. */
+void sql_purge(const struct collection *c, struct buf *out);
+
 /* bsky.kind_nsid(), bsky.has_content() and the view bsky.records over every collection, as one script. */
 void sql_records_view(struct buf *out);
 

@@ -107,6 +107,7 @@ enum stream_status stream_append_result(struct stream *s, struct err *err) NODIS
 struct stream_depth {
 	uint64_t events, bytes;		  /* appended and not yet acked (contiguous part) */
 	uint64_t used_memory, max_memory; /* of Redis */
+	uint64_t epoch;			  /* the current one, for who is about to append */
 };
 
 enum stream_status stream_get_depth(struct stream *s, struct stream_depth *ret, struct err *err) NODISCARD;

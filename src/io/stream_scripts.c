@@ -284,6 +284,7 @@ enum stream_status stream_get_depth(struct stream *s, struct stream_depth *ret, 
 		return status;
 	ret->events = reply_u64(r, 1);
 	ret->bytes = reply_u64(r, 2);
+	ret->epoch = reply_u64(r, 3);
 	freeReplyObject(r);
 	return get_memory(s, ret, err);
 }

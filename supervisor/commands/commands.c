@@ -38,6 +38,10 @@ const struct command commands[] = {
 		"URI or --all, drop a URI.\n\n"
 		"  standpipe pending top --limit 20       parents that most records wait for\n"
 		"  standpipe pending retry --all          look for all of them now\n", command_pending },
+	{ "rewind", "oldest|SEQ [-c FILE]", "while stopped: read the source again from there",
+		"Opens a new epoch: the next start reads the same host from its oldest event, or from SEQ on.\n"
+		"Events that are already stored change nothing.\n\n"
+		"  standpipe rewind oldest -c ./standpipe.conf\n", command_rewind },
 };
 const int n_commands = sizeof commands / sizeof commands[0];
 

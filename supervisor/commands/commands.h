@@ -39,6 +39,7 @@ int command_check(int argc, char **argv);   /* check.c */
 int command_config(int argc, char **argv);  /* config.c */
 int command_migrate(int argc, char **argv); /* migrate.c */
 int command_pending(int argc, char **argv); /* pending.c */
+int command_rewind(int argc, char **argv);  /* rewind.c */
 int command_status(int argc, char **argv);  /* status.c */
 
 #endif

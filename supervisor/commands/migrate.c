@@ -184,7 +184,8 @@ static const char grants_sql[] =
 	" GRANT SELECT ON ALL TABLES IN SCHEMA bsky, standpipe TO %1$I;"
 	" GRANT INSERT ON bsky.actors, bsky.keys TO %1$I;"
 	" GRANT INSERT, UPDATE ON %2$s TO %1$I;"
-	" GRANT INSERT, UPDATE ON standpipe.watermark, standpipe.epochs, standpipe.gaps TO %1$I;"
+	" GRANT INSERT, UPDATE ON standpipe.watermark, standpipe.epochs, standpipe.gaps,"
+	" standpipe.purge TO %1$I;"
 	" GRANT INSERT, UPDATE, DELETE ON standpipe.pending, standpipe.dead_letters TO %1$I;', $1::text,"
 	" (SELECT string_agg(format('bsky.%I', relname), ', ') FROM pg_class"
 	" WHERE relnamespace = 'bsky'::regnamespace AND relkind = 'r' AND relname NOT IN ('actors', 'keys')))";

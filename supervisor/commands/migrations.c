@@ -9,7 +9,8 @@
 	X(1, 001_base)                                                                             \
 	X(2, 002_records)                                                                          \
 	X(3, 003_views)                                                                            \
-	X(4, 004_feed)
+	X(4, 004_feed)                                                                             \
+	X(5, 005_purge)
 
 /* The assembler copies the file's bytes; the NUL behind them makes them a string. */
 #define X(number, file)                                                                            \

@@ -50,7 +50,7 @@ static bool repost(struct network *net, struct buf *out)
 		return false;
 	record_reaction(new_record(net), COLLECTION_REPOST, &post.self, NULL, net->time);
 	via = &net->vias[net->n_vias++ % NETWORK_VIAS];
-	*via = (struct record_ref){ .collection = COLLECTION_REPOST };
+	*via = (struct record_ref){.collection = COLLECTION_REPOST};
 	memcpy(via->did, a->did, sizeof via->did);
 	sha256(buf_slice(&net->record), via->digest);
 	via->rkey = network_create(net, a, COLLECTION_REPOST, out);
@@ -60,8 +60,8 @@ static bool repost(struct network *net, struct buf *out)
 static bool post(struct network *net, struct buf *out)
 {
 	struct account *a = writer(net);
-	struct record_post parts = { .created_at = net->time };
-	struct pool_post parent, quoted, self = { .self = { .collection = COLLECTION_POST } };
+	struct record_post parts = {.created_at = net->time};
+	struct pool_post parent, quoted, self = {.self = {.collection = COLLECTION_POST}};
 	char mentioned[RECORD_DID + 1];
 
 	if (rng_percent(&net->rng, REPLIES) && network_post(net, &parent)) {
@@ -111,7 +111,7 @@ static bool unsay(struct network *net, struct buf *out)
 	struct account *a = network_actor(net);
 	const struct mst_leaf *leaf;
 	char path[NETWORK_PATH];
-	struct change change = { .path = path };
+	struct change change = {.path = path};
 
 	if (!a->repo.n)
 		return false;
@@ -127,7 +127,7 @@ static bool unsay(struct network *net, struct buf *out)
 static bool profile(struct network *net, struct buf *out)
 {
 	struct account *a = writer(net);
-	struct change change = { .path = COLLECTION_PROFILE "/self" };
+	struct change change = {.path = COLLECTION_PROFILE "/self"};
 
 	record_profile(new_record(net), &net->rng, net->time);
 	change.block = buf_slice(&net->record);
@@ -147,7 +147,7 @@ static bool list(struct network *net, struct buf *out)
 static bool listitem(struct network *net, struct buf *out)
 {
 	struct account *a = writer(net);
-	struct record_ref ref = { .collection = COLLECTION_LIST, .rkey = a->last_list };
+	struct record_ref ref = {.collection = COLLECTION_LIST, .rkey = a->last_list};
 	char did[RECORD_DID + 1];
 
 	if (!a->last_list)
@@ -163,9 +163,9 @@ static bool listitem(struct network *net, struct buf *out)
 static bool threadgate(struct network *net, struct buf *out)
 {
 	struct account *a = writer(net);
-	struct record_ref ref = { .collection = COLLECTION_POST, .rkey = a->last_post };
+	struct record_ref ref = {.collection = COLLECTION_POST, .rkey = a->last_post};
 	char path[NETWORK_PATH];
-	struct change change = { .path = path };
+	struct change change = {.path = path};
 
 	if (!a->last_post)
 		return false;
@@ -182,8 +182,8 @@ static bool handle_change(struct network *net, struct buf *out)
 	struct account *a = network_actor(net);
 	struct wire_head head = network_head(net, a);
 
-	snprintf(a->handle, sizeof a->handle, "u%llu-%llu.example.com", (unsigned long long)a->number,
-		(unsigned long long)++a->n_handles);
+	snprintf(a->handle, sizeof a->handle, "u%llu-%llu.example.com",
+		(unsigned long long)a->number, (unsigned long long)++a->n_handles);
 	wire_identity(out, &head, a->handle);
 	return true;
 }
@@ -203,8 +203,9 @@ static bool reactivate(struct network *net, struct buf *out)
 
 static bool account_change(struct network *net, struct buf *out)
 {
-	static const char *const statuses[] = { "deactivated", "deactivated", "deactivated", "deactivated",
-		"deactivated", "takendown", "takendown", "suspended", "suspended", "deleted" };
+	static const char *const statuses[] = {"deactivated", "deactivated", "deactivated",
+		"deactivated", "deactivated", "takendown", "takendown", "suspended", "suspended",
+		"deleted"};
 	size_t most = net->n_accounts * INACTIVE_SHARE / 100;
 	const char *status = statuses[rng_below(&net->rng, sizeof statuses / sizeof statuses[0])];
 	struct account *a;
@@ -252,9 +253,20 @@ static const struct activity {
 	unsigned share;
 	bool (*perform)(struct network *net, struct buf *out);
 } activities[] = {
-	{ 670, like }, { 120, post }, { 100, repost }, { 60, follow }, { 29, unsay },
-	{ 4, profile }, { 5, block }, { 1, list }, { 3, listitem }, { 2, threadgate },
-	{ 2, handle_change }, { 2, account_change }, { 1, sync_state }, { 1, newcomer },
+	{670, like},
+	{120, post},
+	{100, repost},
+	{60, follow},
+	{29, unsay},
+	{4, profile},
+	{5, block},
+	{1, list},
+	{3, listitem},
+	{2, threadgate},
+	{2, handle_change},
+	{2, account_change},
+	{1, sync_state},
+	{1, newcomer},
 };
 
 enum { N_ACTIVITIES = sizeof activities / sizeof activities[0], SHARES = 1000 };

@@ -59,7 +59,7 @@ void cbor_write_map(struct buf *out, size_t n)
 
 void cbor_write_cid(struct buf *out, enum cid_codec codec, const uint8_t digest[CID_DIGEST])
 {
-	const uint8_t head[] = { 0xd8, 0x2a, 0x58, 0x25, 0x00, 0x01, (uint8_t)codec, 0x12, 0x20 };
+	const uint8_t head[] = {0xd8, 0x2a, 0x58, 0x25, 0x00, 0x01, (uint8_t)codec, 0x12, 0x20};
 
 	buf_add(out, head, sizeof head);
 	buf_add(out, digest, CID_DIGEST);

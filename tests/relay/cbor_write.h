@@ -2,8 +2,8 @@
  *
  * cbor_write - DAG-CBOR output, item by item
  *
- * The caller writes map keys in canonical order (shorter first, then bytewise) and as many members as it
- * announced; lengths and integers are always the shortest form. Owns: nothing. Errors: none.
+ * The caller writes map keys in canonical order (shorter first, then bytewise) and as many members
+ * as it announced; lengths and integers are always the shortest form. Owns: nothing. Errors: none.
  * Must not know: frames, records.
  */
 #ifndef RELAY_CBOR_WRITE_H

@@ -10,11 +10,16 @@
 #include <stdlib.h>
 #include <wslay/wslay.h>
 
-enum { OUT_LOW = 512 * 1024, WRITE_MAX = 1024 * 1024, CLOSE_WAIT_S = 2, CLIENT_MESSAGE_MAX = 64 * 1024 };
+enum {
+	OUT_LOW = 512 * 1024,
+	WRITE_MAX = 1024 * 1024,
+	CLOSE_WAIT_S = 2,
+	CLIENT_MESSAGE_MAX = 64 * 1024
+};
 
 static void set_timer(struct client *c, time_t seconds)
 {
-	struct timeval tv = { .tv_sec = seconds };
+	struct timeval tv = {.tv_sec = seconds};
 
 	event_add(c->timer, &tv);
 }
@@ -167,7 +172,8 @@ static void on_write(struct bufferevent *bev, void *arg)
 		client_fill(c);
 		if (client_hungry(c))
 			service_wake(c->service);
-	} else if (c->state == CLIENT_LAST && evbuffer_get_length(bufferevent_get_output(bev)) == 0) {
+	} else if (c->state == CLIENT_LAST &&
+		   evbuffer_get_length(bufferevent_get_output(bev)) == 0) {
 		client_free(c);
 	}
 }
@@ -187,9 +193,9 @@ void client_new(struct service *service, int fd)
 	if (!c)
 		abort();
 	c->service = service;
-	c->bev = service->tls ? bufferevent_openssl_socket_new(service->base, fd, SSL_new(service->tls),
-			BUFFEREVENT_SSL_ACCEPTING, options) :
-		bufferevent_socket_new(service->base, fd, options);
+	c->bev = service->tls ? bufferevent_openssl_socket_new(service->base, fd,
+					SSL_new(service->tls), BUFFEREVENT_SSL_ACCEPTING, options)
+			      : bufferevent_socket_new(service->base, fd, options);
 	c->timer = evtimer_new(service->base, on_timer, c);
 	if (!c->bev || !c->timer)
 		abort();

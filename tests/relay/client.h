@@ -2,10 +2,10 @@
  *
  * client - one connection: HTTP request, upgrade, stream, close
  *
- * Owns: its bufferevent (and so its socket), wslay context and timer; freed by its own callbacks or by
- * client_free. Invariant: only whole messages are appended to the output, so control frames may be
- * appended at any time; no more than about OUT_HIGH bytes wait in it. Borrows the service and its log.
- * Must not know: other connections, pacing.
+ * Owns: its bufferevent (and so its socket), wslay context and timer; freed by its own callbacks or
+ * by client_free. Invariant: only whole messages are appended to the output, so control frames may
+ * be appended at any time; no more than about OUT_HIGH bytes wait in it. Borrows the service and
+ * its log. Must not know: other connections, pacing.
  */
 #ifndef RELAY_CLIENT_H
 #define RELAY_CLIENT_H
@@ -17,10 +17,11 @@ struct wslay_event_context;
 
 enum client_state {
 	CLIENT_REQUEST, /* reading the HTTP request */
-	CLIENT_STREAM,	/* frames go out */
+	CLIENT_STREAM,  /* frames go out */
 	CLIENT_STALLED, /* open and dead, on request */
-	CLIENT_CLOSING, /* our last bytes are in the output; ends with the peer's close or a timer */
-	CLIENT_LAST,	/* the same, but ends as soon as the output is empty */
+	CLIENT_CLOSING, /* our last bytes are in the output; ends with the peer's close or a timer
+			 */
+	CLIENT_LAST,    /* the same, but ends as soon as the output is empty */
 };
 
 struct client {

@@ -36,7 +36,8 @@ static void add_fragments(struct evbuffer *out, const struct frame *f, size_t n_
 
 	do {
 		size_t n = f->n_body - at < n_fragment ? f->n_body - at : n_fragment;
-		int opcode = at ? WS_CONTINUATION : WS_BINARY, fin = at + n == f->n_body ? WS_FIN : 0;
+		int opcode = at ? WS_CONTINUATION : WS_BINARY,
+		    fin = at + n == f->n_body ? WS_FIN : 0;
 
 		evbuffer_add(out, head, ws_head(fin | opcode, n, head));
 		add_reference(out, f->body + at, n, f->chunk);
@@ -88,7 +89,8 @@ static void send_zeros(struct client *c, size_t n)
 	c->n_sent++;
 }
 
-/* Sends what is asked for in place of or before the frame; true if the frame itself is dealt with. */
+/* Sends what is asked for in place of or before the frame; true if the frame itself is dealt with.
+ */
 static bool send_faults(struct client *c, const struct frame *f, uint64_t seq_before)
 {
 	struct fault_plan *plan = &c->service->options->faults;
@@ -148,7 +150,8 @@ static void send_outdated(struct client *c)
 	cbor_write_uint(&body, 1);
 	cbor_write_map(&body, 2);
 	cbor_write_pair(&body, "name", "OutdatedCursor");
-	cbor_write_pair(&body, "message", "Requested cursor exceeded limit. Possibly missing events");
+	cbor_write_pair(
+		&body, "message", "Requested cursor exceeded limit. Possibly missing events");
 	add_message(c, buf_slice(&body));
 	buf_done(&body);
 }
@@ -173,7 +176,8 @@ void client_subscribe(struct client *c, const struct slice *cursor)
 {
 	const struct options *o = c->service->options;
 	const struct frame_log *log = c->service->source.log;
-	int64_t oldest = (int64_t)frame_log_oldest_seq(log), newest = (int64_t)frame_log_newest_seq(log);
+	int64_t oldest = (int64_t)frame_log_oldest_seq(log),
+		newest = (int64_t)frame_log_newest_seq(log);
 	int64_t seq;
 
 	c->next = log->end;
@@ -196,7 +200,7 @@ void client_subscribe(struct client *c, const struct slice *cursor)
 bool client_hungry(const struct client *c)
 {
 	return c->state == CLIENT_STREAM && c->next == c->service->source.log->end &&
-		evbuffer_get_length(bufferevent_get_output(c->bev)) < OUT_HIGH;
+	       evbuffer_get_length(bufferevent_get_output(c->bev)) < OUT_HIGH;
 }
 
 /* The faults that end a connection. True if this one has ended. */
@@ -218,7 +222,8 @@ static void send_next(struct client *c)
 {
 	const struct frame_log *log = c->service->source.log;
 	const struct frame *f = frame_log_at(log, c->next);
-	uint64_t seq_before = c->next > log->first ? frame_log_at(log, c->next - 1)->seq : log->seq_before;
+	uint64_t seq_before =
+		c->next > log->first ? frame_log_at(log, c->next - 1)->seq : log->seq_before;
 
 	if (!c->service->options->faults.n || !send_faults(c, f, seq_before))
 		send_frame(c, f);

@@ -11,12 +11,14 @@ int fault_add(struct fault_plan *plan, struct fault fault, struct err *err)
 	return 0;
 }
 
-const struct fault *fault_next(struct fault_plan *plan, size_t *at, uint64_t seq_before, uint64_t seq)
+const struct fault *fault_next(
+	struct fault_plan *plan, size_t *at, uint64_t seq_before, uint64_t seq)
 {
 	while (*at < plan->n) {
 		struct fault *f = &plan->faults[(*at)++];
 
-		if (f->seq <= seq_before || f->seq > seq || (plan->times && f->n_done >= plan->times))
+		if (f->seq <= seq_before || f->seq > seq ||
+			(plan->times && f->n_done >= plan->times))
 			continue;
 		f->n_done++;
 		return f;
@@ -57,7 +59,8 @@ static bool first_record_cid(struct slice body, struct cid *ret_cid)
 
 		if (cbor_skip(&ops) != CBOR_OK)
 			return false;
-		if (cbor_path(slice_of(start, (size_t)(ops.p - start)), "cid", &cid, NULL) == CBOR_OK &&
+		if (cbor_path(slice_of(start, (size_t)(ops.p - start)), "cid", &cid, NULL) ==
+				CBOR_OK &&
 			cid.type == CBOR_CID)
 			return cid_from_bytes(cid.s, ret_cid);
 	}

@@ -47,7 +47,7 @@ static bool next_message(const struct frame_file *file, size_t *at, struct slice
 static int map_file(struct frame_file *file, const char *path, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st = { 0 };
+	struct stat st = {0};
 	void *p;
 
 	if (fd < 0 || fstat(fd, &st)) {
@@ -74,8 +74,10 @@ static int count_messages(struct frame_file *file, const char *path, struct err 
 	while (next_message(file, &at, &message))
 		file->n_frames++;
 	if (at != file->n_map)
-		return err_set(err, "%s: the message at byte %zu is cut (a .frames file is a 4-byte "
-			"big-endian length and that many bytes, repeated)", path, at);
+		return err_set(err,
+			"%s: the message at byte %zu is cut (a .frames file is a 4-byte "
+			"big-endian length and that many bytes, repeated)",
+			path, at);
 	return 0;
 }
 
@@ -89,7 +91,7 @@ static void index_messages(struct frame_file *file, uint64_t *n_unnumbered)
 	for (uint64_t i = 0; i < file->n_frames && next_message(file, &at, &message); i++) {
 		struct frame *f = &file->log.frames[i];
 
-		*f = (struct frame){ .head = head, .body = message.p, .n_body = (uint32_t)message.n };
+		*f = (struct frame){.head = head, .body = message.p, .n_body = (uint32_t)message.n};
 		f->n_head = (uint8_t)ws_head(WS_FIN | WS_BINARY, message.n, head);
 		head += f->n_head;
 		if (!frame_seq(message, &f->seq))
@@ -128,7 +130,7 @@ int frame_file_open(struct frame_file *file, const char *path, struct err *err)
 {
 	uint64_t n_unnumbered = 0;
 
-	*file = (struct frame_file){ 0 };
+	*file = (struct frame_file){0};
 	if (map_file(file, path, err) || count_messages(file, path, err))
 		return -1;
 	if (!file->n_frames)
@@ -151,5 +153,5 @@ void frame_file_done(struct frame_file *file)
 	free(file->heads);
 	if (file->map)
 		munmap((void *)(uintptr_t)file->map, file->n_map);
-	*file = (struct frame_file){ 0 };
+	*file = (struct frame_file){0};
 }

@@ -2,11 +2,11 @@
  *
  * frame_file - a recording as a frame log: 4-byte big-endian length + message, again and again
  *
- * Owns: the read-only mapping of the file and the table of its frames until frame_file_done; the log
- * borrows both. Invariant: `log` knows all frames; only [first, end) are visible, and the caller moves
- * end up to n_frames. A message without a readable seq (#info, garbage) takes the seq of the next one
- * that has one, so that a reconnecting client meets it again.
- * Errors: struct err, naming the file and the byte. Must not know: connections.
+ * Owns: the read-only mapping of the file and the table of its frames until frame_file_done; the
+ * log borrows both. Invariant: `log` knows all frames; only [first, end) are visible, and the
+ * caller moves end up to n_frames. A message without a readable seq (#info, garbage) takes the seq
+ * of the next one that has one, so that a reconnecting client meets it again. Errors: struct err,
+ * naming the file and the byte. Must not know: connections.
  */
 #ifndef RELAY_FRAME_FILE_H
 #define RELAY_FRAME_FILE_H

@@ -32,14 +32,15 @@ static struct chunk *chunk_new(size_t n)
 
 	if (!chunk)
 		abort();
-	*chunk = (struct chunk){ .n_refs = 1, .cap = cap };
+	*chunk = (struct chunk){.n_refs = 1, .cap = cap};
 	return chunk;
 }
 
 void frame_log_init(struct frame_log *log, uint64_t seq_before, size_t max_frames, size_t max_bytes)
 {
 	assert(max_frames > 0);
-	*log = (struct frame_log){ .seq_before = seq_before, .cap = max_frames, .max_bytes = max_bytes };
+	*log = (struct frame_log){
+		.seq_before = seq_before, .cap = max_frames, .max_bytes = max_bytes};
 	log->frames = calloc(max_frames, sizeof *log->frames);
 	if (!log->frames)
 		abort();
@@ -52,7 +53,7 @@ static void drop_first(struct frame_log *log)
 
 	log->n_bytes -= f->n_head + f->n_body;
 	chunk_unref(f->chunk);
-	*f = (struct frame){ 0 };
+	*f = (struct frame){0};
 	log->first++;
 }
 
@@ -62,7 +63,7 @@ void frame_log_done(struct frame_log *log)
 		drop_first(log);
 	chunk_unref(log->filling);
 	free(log->frames);
-	*log = (struct frame_log){ 0 };
+	*log = (struct frame_log){0};
 }
 
 /* Makes log->filling a chunk with room for n bytes. */
@@ -92,8 +93,12 @@ void frame_log_add(struct frame_log *log, uint64_t seq, struct slice body)
 	chunk->n += n_head + body.n;
 	chunk_ref(chunk);
 	log->n_bytes += n_head + body.n;
-	log->frames[log->end++ % log->cap] = (struct frame){ .seq = seq, .head = p, .body = p + n_head,
-		.chunk = chunk, .n_body = (uint32_t)body.n, .n_head = (uint8_t)n_head };
+	log->frames[log->end++ % log->cap] = (struct frame){.seq = seq,
+		.head = p,
+		.body = p + n_head,
+		.chunk = chunk,
+		.n_body = (uint32_t)body.n,
+		.n_head = (uint8_t)n_head};
 }
 
 const struct frame *frame_log_at(const struct frame_log *log, uint64_t index)

@@ -2,11 +2,12 @@
  *
  * frame_log - the frames a relay has: a window with a first and an end, found by seq
  *
- * Two fillings: a file's frames, known from the start and made visible by moving `end`; or live frames,
- * copied behind their WebSocket header into shared chunks, where the oldest leave when the window is full.
- * Owns: the table of frames and one reference to each chunk in the window; a connection that still sends
- * from a chunk holds its own (chunk_ref). Invariant: seqs never fall with the index; indices are never
- * reused. Errors: none. Must not know: connections, what a frame means.
+ * Two fillings: a file's frames, known from the start and made visible by moving `end`; or live
+ * frames, copied behind their WebSocket header into shared chunks, where the oldest leave when the
+ * window is full. Owns: the table of frames and one reference to each chunk in the window; a
+ * connection that still sends from a chunk holds its own (chunk_ref). Invariant: seqs never fall
+ * with the index; indices are never reused. Errors: none. Must not know: connections, what a frame
+ * means.
  */
 #ifndef RELAY_FRAME_LOG_H
 #define RELAY_FRAME_LOG_H
@@ -27,14 +28,15 @@ struct frame {
 struct frame_log {
 	struct frame *frames;
 	size_t cap;
-	uint64_t first, end;	 /* visible indices */
-	uint64_t seq_before;	 /* the seq before the first frame ever; newest while there is none */
+	uint64_t first, end; /* visible indices */
+	uint64_t seq_before; /* the seq before the first frame ever; newest while there is none */
 	size_t n_bytes, max_bytes;
 	struct chunk *filling;
 };
 
 /* An empty live window of at most max_frames frames and about max_bytes bytes. */
-void frame_log_init(struct frame_log *log, uint64_t seq_before, size_t max_frames, size_t max_bytes);
+void frame_log_init(
+	struct frame_log *log, uint64_t seq_before, size_t max_frames, size_t max_bytes);
 void frame_log_done(struct frame_log *log);
 /* Appends a live frame (copied); the oldest frames leave to make room. */
 void frame_log_add(struct frame_log *log, uint64_t seq, struct slice body);

@@ -18,10 +18,10 @@ struct generator {
 	bool finished;
 };
 
-static int generator_init(struct generator *g, const struct options *options, const char *state_prefix,
-	struct err *err)
+static int generator_init(struct generator *g, const struct options *options,
+	const char *state_prefix, struct err *err)
 {
-	*g = (struct generator){ .options = options };
+	*g = (struct generator){.options = options};
 	if (state_prefix && state_open(&g->state, state_prefix, err))
 		return -1;
 	return network_init(&g->net, options, state_prefix ? &g->state : NULL, err);
@@ -90,7 +90,7 @@ int generate_serve(struct options *options, struct err *err)
 	}
 	if (!r) {
 		frame_log_init(&g.log, options->seq0, options->n_history, options->history_bytes);
-		r = serve_run(options, (struct source){ &g.log, advance, &g }, err);
+		r = serve_run(options, (struct source){&g.log, advance, &g}, err);
 		frame_log_done(&g.log);
 	}
 	return generator_done(&g, r, err);

@@ -26,7 +26,7 @@ static size_t advance_file(void *ctx, size_t n)
 static int serve_file(struct options *options, struct err *err)
 {
 	struct frame_file file;
-	struct source source = { .log = &file.log, .advance = advance_file, .ctx = &file };
+	struct source source = {.log = &file.log, .advance = advance_file, .ctx = &file};
 	int r = frame_file_open(&file, options->file, err);
 
 	if (!r)
@@ -45,7 +45,7 @@ static int run(struct options *options, struct err *err)
 int main(int argc, char **argv)
 {
 	struct options options;
-	struct err err = { "" };
+	struct err err = {""};
 
 	if (options_parse(argc, argv, &options, &err)) {
 		fprintf(stderr, "standpipe-relay: %s\n", err.text);

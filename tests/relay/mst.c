@@ -78,8 +78,9 @@ static void forget_all(struct mst_leaf *leaf)
 		forget(leaf, leaf->nodes->layer);
 }
 
-/* Forgets every node that contains or borders on the place of a key: at each layer the one that reaches
- * there from the left (it begins where a higher key ends), and those that begin at or right behind it. */
+/* Forgets every node that contains or borders on the place of a key: at each layer the one that
+ * reaches there from the left (it begins where a higher key ends), and those that begin at or right
+ * behind it. */
 static void touch(struct mst *mst, size_t index, bool present)
 {
 	size_t lo = index;
@@ -126,7 +127,8 @@ static void open_gap(struct mst *mst, size_t index)
 		if (!mst->leaves || !mst->layers)
 			abort();
 	}
-	memmove(mst->leaves + index + 1, mst->leaves + index, (mst->n - index) * sizeof *mst->leaves);
+	memmove(mst->leaves + index + 1, mst->leaves + index,
+		(mst->n - index) * sizeof *mst->leaves);
 	memmove(mst->layers + index + 1, mst->layers + index, mst->n - index);
 	mst->n++;
 }
@@ -158,7 +160,8 @@ void mst_delete(struct mst *mst, const char *key)
 	touch(mst, index, true);
 	leaf_free(leaf);
 	mst->n--;
-	memmove(mst->leaves + index, mst->leaves + index + 1, (mst->n - index) * sizeof *mst->leaves);
+	memmove(mst->leaves + index, mst->leaves + index + 1,
+		(mst->n - index) * sizeof *mst->leaves);
 	memmove(mst->layers + index, mst->layers + index + 1, mst->n - index);
 	mst->top = 0;
 	for (size_t i = 0; i < mst->n; i++)
@@ -166,8 +169,10 @@ void mst_delete(struct mst *mst, const char *key)
 			mst->top = mst->layers[i];
 }
 
-/* A link to the subtree that begins at `lo` one layer down, or null if there is none before `hi`. */
-static void write_subtree(struct buf *out, const struct mst *mst, size_t lo, size_t hi, unsigned layer)
+/* A link to the subtree that begins at `lo` one layer down, or null if there is none before `hi`.
+ */
+static void write_subtree(
+	struct buf *out, const struct mst *mst, size_t lo, size_t hi, unsigned layer)
 {
 	if (lo < hi && mst->layers[lo] < layer)
 		cbor_write_cid(out, CID_DAG_CBOR, known_node(mst->leaves[lo], layer - 1)->digest);
@@ -241,7 +246,8 @@ static void compute(struct mst *mst, size_t lo, size_t hi, unsigned layer, struc
 }
 
 /* Computes what is missing at one layer: each longest run of leaves no higher than it is a node. */
-static void compute_layer(struct mst *mst, unsigned layer, struct buf *scratch, mst_emit *emit, void *ctx)
+static void compute_layer(
+	struct mst *mst, unsigned layer, struct buf *scratch, mst_emit *emit, void *ctx)
 {
 	size_t hi;
 
@@ -287,5 +293,5 @@ void mst_done(struct mst *mst)
 		leaf_free(mst->leaves[i]);
 	free(mst->leaves);
 	free(mst->layers);
-	*mst = (struct mst){ 0 };
+	*mst = (struct mst){0};
 }

@@ -2,12 +2,12 @@
  *
  * mst - the Merkle search tree of one repo: sorted leaves, and digests of the nodes over them
  *
- * The tree's shape is a function of its keys: a key's layer is half the number of leading zero bits of its
- * SHA-256. So no node is stored, only its digest, at its first leaf; a change forgets the digests of just
- * those nodes that contain its place or border on it, and mst_root computes what is missing. These are
- * exactly the nodes a consumer needs to check and to undo the change.
- * Owns: copies of keys and blocks until mst_done. Invariant: leaves sorted bytewise, keys unique.
- * Errors: none. Must not know: commits, frames. Source: atproto.com/specs/repository.
+ * The tree's shape is a function of its keys: a key's layer is half the number of leading zero bits
+ * of its SHA-256. So no node is stored, only its digest, at its first leaf; a change forgets the
+ * digests of just those nodes that contain its place or border on it, and mst_root computes what is
+ * missing. These are exactly the nodes a consumer needs to check and to undo the change. Owns:
+ * copies of keys and blocks until mst_done. Invariant: leaves sorted bytewise, keys unique. Errors:
+ * none. Must not know: commits, frames. Source: atproto.com/specs/repository.
  */
 #ifndef RELAY_MST_H
 #define RELAY_MST_H
@@ -18,13 +18,13 @@
 struct mst_node;
 
 struct mst_leaf {
-	struct mst_node *nodes;	   /* digests of the nodes that begin with this leaf */
+	struct mst_node *nodes;    /* digests of the nodes that begin with this leaf */
 	uint8_t value[CID_DIGEST]; /* of the record */
-	uint8_t *block;		   /* the record's bytes, where the caller wants them kept */
+	uint8_t *block;            /* the record's bytes, where the caller wants them kept */
 	uint32_t n_block;
-	bool hidden;		   /* the caller's mark */
+	bool hidden; /* the caller's mark */
 	uint16_t n_key;
-	char key[];		   /* NUL-terminated */
+	char key[]; /* NUL-terminated */
 };
 
 struct mst {

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { HIDDEN_RECORDS = 4, HOT_SHARE = 25, HOT_LIFE = 300, UNKNOWN_DIDS = 10 };
+enum { HIDDEN_RECORDS = 4 };
 
 static const int64_t day_us = (int64_t)86400 * 1000000;
 
@@ -28,25 +28,10 @@ void network_path(const char *collection, uint64_t rkey, char ret_path[NETWORK_P
 /* Moves the clock to this frame. */
 static void set_clock(struct network *net)
 {
-	net->now_us = net->start_us < 0 ? clock_wall_us() :
-		net->start_us + (int64_t)((double)net->n_frames * 1e6 / (double)net->options->eps);
+	net->now_us = net->start_us < 0 ? clock_wall_us()
+					: net->start_us + (int64_t)((double)net->n_frames * 1e6 /
+								    (double)net->options->eps);
 	datetime_format(net->now_us, net->time);
-}
-
-/* A did:plc out of the seed and a number. */
-static void make_did(const struct network *net, const char *kind, uint64_t number, char ret_did[RECORD_DID + 1])
-{
-	static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
-	uint8_t digest[CID_DIGEST];
-	char text[80];
-
-	snprintf(text, sizeof text, "%s %llu %llu", kind, (unsigned long long)net->options->seed,
-		(unsigned long long)number);
-	sha256(slice_str(text), digest);
-	memcpy(ret_did, "did:plc:", 8);
-	for (int i = 0; i < RECORD_DID - 8; i++)
-		ret_did[8 + i] = alphabet[digest[i] & 31];
-	ret_did[RECORD_DID] = 0;
 }
 
 static void make_key(const struct network *net, struct account *a)
@@ -61,8 +46,8 @@ static void make_key(const struct network *net, struct account *a)
 /* Fills a slot with a new account without a commit. */
 static void account_init(struct network *net, struct account *a)
 {
-	*a = (struct account){ .number = net->n_made++, .active = true };
-	make_did(net, "did", a->number, a->did);
+	*a = (struct account){.number = net->n_made++, .active = true};
+	network_make_did(net, "did", a->number, a->did);
 	make_key(net, a);
 	snprintf(a->handle, sizeof a->handle, "u%llu.example.com", (unsigned long long)a->number);
 }
@@ -106,10 +91,13 @@ static int start_clock(struct network *net, struct err *err)
 	return 0;
 }
 
-int network_init(struct network *net, const struct options *options, struct state *state, struct err *err)
+int network_init(
+	struct network *net, const struct options *options, struct state *state, struct err *err)
 {
-	*net = (struct network){ .options = options, .rng = rng_seeded(options->seed),
-		.seq = options->seq0, .n_accounts = options->n_accounts };
+	*net = (struct network){.options = options,
+		.rng = rng_seeded(options->seed),
+		.seq = options->seq0,
+		.n_accounts = options->n_accounts};
 	if (start_clock(net, err))
 		return -1;
 	signer_init(&net->signer);
@@ -154,10 +142,11 @@ struct wire_head network_head(struct network *net, struct account *account)
 	if (rng_percent(&net->rng, net->options->gaps))
 		net->seq += 1 + rng_below(&net->rng, 20);
 	account->seen = true;
-	return (struct wire_head){ .did = account->did, .seq = net->seq, .time = net->time };
+	return (struct wire_head){.did = account->did, .seq = net->seq, .time = net->time};
 }
 
-/* Collects the computed nodes as CAR blocks; a cheap network sends only the root, which comes last. */
+/* Collects the computed nodes as CAR blocks; a cheap network sends only the root, which comes last.
+ */
 static void take_node(void *ctx, const uint8_t digest[CID_DIGEST], struct slice block)
 {
 	struct network *net = ctx;
@@ -171,7 +160,7 @@ static void take_node(void *ctx, const uint8_t digest[CID_DIGEST], struct slice 
 static struct wire_op apply(struct network *net, struct account *a, const struct change *change)
 {
 	struct mst_leaf *leaf = mst_find(&a->repo, change->path, NULL);
-	struct wire_op op = { .path = change->path };
+	struct wire_op op = {.path = change->path};
 
 	assert(leaf || change->block.n);
 	op.action = !change->block.n ? WIRE_DELETE : leaf ? WIRE_UPDATE : WIRE_CREATE;
@@ -192,25 +181,26 @@ static struct wire_op apply(struct network *net, struct account *a, const struct
 	return op;
 }
 
-/* Signs the root that a->data says, at a new rev, and fills net->car up to and with the commit block. */
+/* Signs the root that a->data says, at a new rev, and fills net->car up to and with the commit
+ * block. */
 static void write_commit(struct network *net, struct account *a)
 {
 	bool is_signed = !net->options->is_unsigned;
 
 	buf_reset(&net->block);
-	wire_commit_block(&net->block, a->did, a->rev, a->data, &net->signer, is_signed ? a->key : NULL,
-		a->commit);
+	wire_commit_block(&net->block, a->did, a->rev, a->data, &net->signer,
+		is_signed ? a->key : NULL, a->commit);
 	buf_reset(&net->car);
 	wire_car_header(&net->car, a->commit);
 	wire_car_block(&net->car, a->commit, buf_slice(&net->block));
 }
 
-void network_commit(struct network *net, struct account *account, const struct change *changes, size_t n,
-	struct buf *out)
+void network_commit(struct network *net, struct account *account, const struct change *changes,
+	size_t n, struct buf *out)
 {
 	struct wire_op ops[NETWORK_OPS];
 	struct wire_head head = network_head(net, account);
-	struct wire_commit commit = { .since = account->rev, .ops = ops, .n_ops = n };
+	struct wire_commit commit = {.since = account->rev, .ops = ops, .n_ops = n};
 	uint8_t prev_data[CID_DIGEST];
 
 	assert(n <= NETWORK_OPS);
@@ -231,11 +221,12 @@ void network_commit(struct network *net, struct account *account, const struct c
 	wire_commit(out, &head, &commit);
 }
 
-uint64_t network_create(struct network *net, struct account *account, const char *collection, struct buf *out)
+uint64_t network_create(
+	struct network *net, struct account *account, const char *collection, struct buf *out)
 {
 	uint64_t rkey = network_tid(net);
 	char path[NETWORK_PATH];
-	struct change change = { .path = path, .block = buf_slice(&net->record) };
+	struct change change = {.path = path, .block = buf_slice(&net->record)};
 
 	network_path(collection, rkey, path);
 	network_commit(net, account, &change, 1, out);
@@ -267,12 +258,13 @@ void network_status(struct network *net, struct account *account, bool active, c
 	wire_account(out, &head, active, status);
 }
 
-void network_step(struct network *net, enum step_kind kind, struct account *account, const char *path)
+void network_step(
+	struct network *net, enum step_kind kind, struct account *account, const char *path)
 {
 	struct step *step = &net->steps[(net->step_first + net->n_steps++) % NETWORK_STEPS];
 
 	assert(net->n_steps <= NETWORK_STEPS);
-	*step = (struct step){ .kind = kind, .account = account };
+	*step = (struct step){.kind = kind, .account = account};
 	if (path)
 		snprintf(step->path, sizeof step->path, "%s", path);
 }
@@ -296,8 +288,8 @@ void network_replace(struct network *net, struct account *account, bool announce
 /* Creates a record again where one was deleted. */
 static void recreate(struct network *net, struct account *a, const char *path, struct buf *out)
 {
-	struct record_post post = { .created_at = net->time };
-	struct change change = { .path = path };
+	struct record_post post = {.created_at = net->time};
+	struct change change = {.path = path};
 
 	buf_reset(&net->record);
 	record_post(&net->record, &net->rng, &post);
@@ -345,7 +337,7 @@ static void keep_promise(struct network *net, struct buf *out)
 {
 	struct promise *p = STAILQ_FIRST(&net->overdue);
 	char path[NETWORK_PATH];
-	struct change change = { .path = path, .block = buf_slice(&p->block) };
+	struct change change = {.path = path, .block = buf_slice(&p->block)};
 
 	STAILQ_REMOVE_HEAD(&net->overdue, link);
 	network_path(COLLECTION_POST, p->post.self.rkey, path);
@@ -366,82 +358,6 @@ uint64_t network_next(struct network *net, struct buf *out)
 	else if (!rng_percent(&net->rng, net->options->odd) || !odd_next(net, out))
 		activity_next(net, out);
 	return net->seq;
-}
-
-void network_pool_add(struct network *net, const struct pool_post *post)
-{
-	net->pool[net->n_pool++ % NETWORK_POOL] = *post;
-	if (net->n_pool <= NETWORK_HOT)
-		net->hot[net->n_pool - 1] = *post;
-	else if (rng_below(&net->rng, HOT_LIFE) < NETWORK_HOT)
-		net->hot[rng_below(&net->rng, NETWORK_HOT)] = *post;
-}
-
-/* A post of the pool: recent ones are likelier, and a few get everything. */
-static const struct pool_post *known_post(struct network *net)
-{
-	uint64_t n = net->n_pool < NETWORK_POOL ? net->n_pool : NETWORK_POOL;
-
-	if (net->n_pool >= NETWORK_HOT && rng_percent(&net->rng, HOT_SHARE))
-		return &net->hot[rng_skewed(&net->rng, NETWORK_HOT, 2)];
-	return &net->pool[(net->n_pool - 1 - rng_skewed(&net->rng, n, 3)) % NETWORK_POOL];
-}
-
-/* A post that is made now and comes later. False if nobody can make it. */
-static bool promised_post(struct network *net, struct pool_post *ret_post)
-{
-	struct promise *p = calloc(1, sizeof *p);
-	struct record_post post = { .created_at = net->time };
-	uint64_t due = net->n_frames + 1 + rng_below(&net->rng, net->options->late_span);
-
-	if (!p)
-		abort();
-	p->account = network_actor(net);
-	p->account->n_promises++;
-	p->post.self = (struct record_ref){ .collection = COLLECTION_POST, .rkey = network_tid(net) };
-	memcpy(p->post.self.did, p->account->did, sizeof p->post.self.did);
-	record_post(&p->block, &net->rng, &post);
-	sha256(buf_slice(&p->block), p->post.self.digest);
-	p->post.root = p->post.self;
-	*ret_post = p->post;
-	STAILQ_INSERT_TAIL(&net->promises[due % (net->options->late_span + 1)], p, link);
-	return true;
-}
-
-/* A post that nobody will ever see. */
-static void unknown_post(struct network *net, struct pool_post *ret_post)
-{
-	struct record_ref *ref = &ret_post->self;
-
-	*ref = (struct record_ref){ .collection = COLLECTION_POST };
-	make_did(net, "unknown", rng_below(&net->rng, 100000), ref->did);
-	ref->rkey = (uint64_t)(net->now_us - (int64_t)rng_below(&net->rng, (uint64_t)(365 * day_us))) << 10;
-	for (size_t i = 0; i < CID_DIGEST; i++)
-		ref->digest[i] = (uint8_t)rng_u64(&net->rng);
-	ret_post->root = *ref;
-}
-
-bool network_post(struct network *net, struct pool_post *ret_post)
-{
-	double roll = rng_unit(&net->rng) * 100;
-
-	if (!net->n_pool)
-		return false;
-	if (roll < net->options->late)
-		return promised_post(net, ret_post);
-	if (roll < net->options->late + net->options->never)
-		unknown_post(net, ret_post);
-	else
-		*ret_post = *known_post(net);
-	return true;
-}
-
-void network_did(struct network *net, char ret_did[RECORD_DID + 1])
-{
-	if (rng_percent(&net->rng, UNKNOWN_DIDS))
-		make_did(net, "unknown", rng_below(&net->rng, 100000), ret_did);
-	else
-		memcpy(ret_did, network_slot(net)->did, RECORD_DID + 1);
 }
 
 static void drop_promises(struct promise_list *list)
@@ -473,5 +389,5 @@ void network_done(struct network *net)
 	buf_done(&net->car);
 	buf_done(&net->record);
 	buf_done(&net->block);
-	*net = (struct network){ 0 };
+	*net = (struct network){0};
 }

@@ -13,14 +13,14 @@ enum { LONG_RKEY = 512, DEEP = 60, MULTI_MAX = 20, SEARCHES = 64 };
 /* One record at a path. */
 static void create_at(struct network *net, struct account *a, const char *path, struct buf *out)
 {
-	struct change change = { .path = path, .block = buf_slice(&net->record) };
+	struct change change = {.path = path, .block = buf_slice(&net->record)};
 
 	network_commit(net, a, &change, 1, out);
 }
 
 static bool nul_text(struct network *net, struct buf *out)
 {
-	struct record_post post = { .created_at = net->time, .with_nul = true };
+	struct record_post post = {.created_at = net->time, .with_nul = true};
 
 	record_post(&net->record, &net->rng, &post);
 	network_create(net, network_actor(net), COLLECTION_POST, out);
@@ -29,9 +29,11 @@ static bool nul_text(struct network *net, struct buf *out)
 
 static bool odd_date(struct network *net, struct buf *out)
 {
-	static const char *const dates[] = { "yesterday", "", "2026-02-30T00:00:00Z", "0000-01-01T00:00:00Z",
-		"2026-01-01T00:00:00.123456789+23:59", "9999-12-31T23:59:59.999999Z", "1985-04-12T23:20:50-00:00" };
-	struct record_post post = { .created_at = dates[rng_below(&net->rng, sizeof dates / sizeof dates[0])] };
+	static const char *const dates[] = {"yesterday", "", "2026-02-30T00:00:00Z",
+		"0000-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789+23:59",
+		"9999-12-31T23:59:59.999999Z", "1985-04-12T23:20:50-00:00"};
+	struct record_post post = {
+		.created_at = dates[rng_below(&net->rng, sizeof dates / sizeof dates[0])]};
 
 	record_post(&net->record, &net->rng, &post);
 	network_create(net, network_actor(net), COLLECTION_POST, out);
@@ -84,8 +86,8 @@ static bool wrong_shape(struct network *net, struct buf *out)
 
 static bool unknown_collection(struct network *net, struct buf *out)
 {
-	static const char *const names[] = { "fm.example.play", "sh.example.repo", "place.example.stream",
-		"com.example.blog.entry" };
+	static const char *const names[] = {"fm.example.play", "sh.example.repo",
+		"place.example.stream", "com.example.blog.entry"};
 	const char *name = names[rng_below(&net->rng, sizeof names / sizeof names[0])];
 
 	record_thing(&net->record, &net->rng, name);
@@ -138,7 +140,8 @@ static bool many_ops(struct network *net, struct buf *out)
 	for (size_t i = 0; i < n; i++) {
 		size_t start = i ? ends[i - 1] : 0;
 
-		changes[i] = (struct change){ paths[i], slice_of(net->record.p + start, ends[i] - start) };
+		changes[i] =
+			(struct change){paths[i], slice_of(net->record.p + start, ends[i] - start)};
 	}
 	for (size_t i = 0; i < a->repo.n && n < NETWORK_OPS; i += 7) {
 		const struct mst_leaf *leaf = a->repo.leaves[i];
@@ -146,7 +149,7 @@ static bool many_ops(struct network *net, struct buf *out)
 		if (leaf->hidden)
 			continue;
 		memcpy(paths[n], leaf->key, leaf->n_key + 1u);
-		changes[n] = (struct change){ .path = paths[n] };
+		changes[n] = (struct change){.path = paths[n]};
 		n++;
 	}
 	network_commit(net, a, changes, n, out);
@@ -175,7 +178,7 @@ static bool change_hidden(struct network *net, struct slice block, struct buf *o
 	struct account *a;
 	const struct mst_leaf *leaf = find_hidden(net, &a);
 	char path[NETWORK_PATH];
-	struct change change = { .path = path, .block = block };
+	struct change change = {.path = path, .block = block};
 
 	if (!leaf)
 		return false;
@@ -200,7 +203,7 @@ static bool create_again(struct network *net, struct buf *out)
 {
 	struct account *a = network_actor(net);
 	char path[NETWORK_PATH];
-	struct change change = { .path = path };
+	struct change change = {.path = path};
 
 	network_path(COLLECTION_POST, a->last_post, path);
 	if (!a->last_post || !mst_find(&a->repo, path, NULL))
@@ -211,8 +214,20 @@ static bool create_again(struct network *net, struct buf *out)
 }
 
 static bool (*const makers[])(struct network *net, struct buf *out) = {
-	nul_text, odd_date, deep_nesting, long_rkey, handle_uri, wrong_shape, unknown_collection, unknown_type,
-	unknown_status, no_ops, many_ops, delete_unseen, update_unseen, create_again,
+	nul_text,
+	odd_date,
+	deep_nesting,
+	long_rkey,
+	handle_uri,
+	wrong_shape,
+	unknown_collection,
+	unknown_type,
+	unknown_status,
+	no_ops,
+	many_ops,
+	delete_unseen,
+	update_unseen,
+	create_again,
 };
 
 bool odd_next(struct network *net, struct buf *out)

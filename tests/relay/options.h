@@ -33,7 +33,8 @@ struct options {
 	struct fault_plan faults;
 
 	/* generate */
-	uint64_t seed, n_accounts, n_frames, n_history, history_bytes, late_span, seq0, max_records, eps;
+	uint64_t seed, n_accounts, n_frames, n_history, history_bytes, late_span, seq0, max_records,
+		eps;
 	double late, never, gaps, odd;
 	bool is_unsigned;
 	const char *start, *out, *state;

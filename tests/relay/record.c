@@ -6,12 +6,60 @@
 #include <stdio.h>
 
 static const char *const words[] = {
-	"the", "sky", "is", "blue", "today", "and", "nobody", "told", "me", "about", "this", "new", "thing",
-	"so", "I", "went", "outside", "with", "a", "cat", "who", "likes", "rain", "more", "than", "coffee",
-	"please", "read", "thread", "before", "you", "answer", "never", "mind", "good", "morning", "everyone",
-	"it", "works", "on", "my", "machine", "\xc3\xa9t\xc3\xa9", "\xce\xbb\xcf\x8c\xce\xb3\xce\xbf\xcf\x82",
-	"\xe7\x8c\xab", "\xec\x95\x88\xeb\x85\x95", "\xf0\x9f\xa6\x8b", "stra\xc3\x9f""e",
-	"\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d", "\"quoted\"", "back\\slash", "tab\there", "https://example.com/a?b=c",
+	"the",
+	"sky",
+	"is",
+	"blue",
+	"today",
+	"and",
+	"nobody",
+	"told",
+	"me",
+	"about",
+	"this",
+	"new",
+	"thing",
+	"so",
+	"I",
+	"went",
+	"outside",
+	"with",
+	"a",
+	"cat",
+	"who",
+	"likes",
+	"rain",
+	"more",
+	"than",
+	"coffee",
+	"please",
+	"read",
+	"thread",
+	"before",
+	"you",
+	"answer",
+	"never",
+	"mind",
+	"good",
+	"morning",
+	"everyone",
+	"it",
+	"works",
+	"on",
+	"my",
+	"machine",
+	"\xc3\xa9t\xc3\xa9",
+	"\xce\xbb\xcf\x8c\xce\xb3\xce\xbf\xcf\x82",
+	"\xe7\x8c\xab",
+	"\xec\x95\x88\xeb\x85\x95",
+	"\xf0\x9f\xa6\x8b",
+	"stra\xc3\x9f"
+	"e",
+	"\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d",
+	"\"quoted\"",
+	"back\\slash",
+	"tab\there",
+	"https://example.com/a?b=c",
 };
 
 enum { N_WORDS = sizeof words / sizeof words[0] };
@@ -55,7 +103,7 @@ static void write_uri(struct buf *out, const char *key, const struct record_ref 
 
 static void write_strong_ref(struct buf *out, const struct record_ref *ref)
 {
-	struct cid cid = { .codec = CID_DAG_CBOR };
+	struct cid cid = {.codec = CID_DAG_CBOR};
 	char text[CID_TEXT + 1];
 
 	/* The lexicon has the CID of a strong reference as text, not as a link. */
@@ -143,7 +191,8 @@ void record_post(struct buf *out, struct rng *rng, const struct record_post *pos
 {
 	bool images = !post->quote && rng_percent(rng, 20);
 
-	cbor_write_map(out, 4u + (post->quote || images) + (post->parent != NULL) + (post->mention != NULL));
+	cbor_write_map(out,
+		4u + (post->quote || images) + (post->parent != NULL) + (post->mention != NULL));
 	cbor_write_str(out, "text");
 	write_text(out, rng, 2 + rng_below(rng, 40), post->with_nul);
 	cbor_write_pair(out, "$type", COLLECTION_POST);
@@ -181,7 +230,8 @@ void record_reaction(struct buf *out, const char *collection, const struct recor
 	cbor_write_pair(out, "createdAt", created_at);
 }
 
-void record_relation(struct buf *out, const char *collection, const char *subject_did, const char *created_at)
+void record_relation(
+	struct buf *out, const char *collection, const char *subject_did, const char *created_at)
 {
 	cbor_write_map(out, 3);
 	cbor_write_pair(out, "$type", collection);
@@ -195,8 +245,9 @@ void record_list(struct buf *out, struct rng *rng, const char *created_at)
 	cbor_write_str(out, "name");
 	write_text(out, rng, 1 + rng_below(rng, 4), false);
 	cbor_write_pair(out, "$type", COLLECTION_LIST);
-	cbor_write_pair(out, "purpose", rng_percent(rng, 60) ? "app.bsky.graph.defs#curatelist" :
-		"app.bsky.graph.defs#modlist");
+	cbor_write_pair(out, "purpose",
+		rng_percent(rng, 60) ? "app.bsky.graph.defs#curatelist"
+				     : "app.bsky.graph.defs#modlist");
 	cbor_write_pair(out, "createdAt", created_at);
 	cbor_write_str(out, "description");
 	write_text(out, rng, rng_below(rng, 20), false);

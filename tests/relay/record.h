@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * record - DAG-CBOR values of records, shaped as the app.bsky lexicons say (and, for odd ones, as they don't)
+ * record - DAG-CBOR values of records, shaped as the app.bsky lexicons say (and, for odd ones, as
+ * they don't)
  *
  * Owns: nothing; appends to the caller's buffer. Errors: none. Must not know: accounts, commits.
  */
@@ -34,9 +35,9 @@ struct record_ref {
 struct record_post {
 	const char *created_at;
 	const struct record_ref *root, *parent; /* both or none */
-	const struct record_ref *quote;		/* or NULL */
-	const char *mention;			/* a DID, or NULL */
-	bool with_nul;				/* U+0000 in the text */
+	const struct record_ref *quote;         /* or NULL */
+	const char *mention;                    /* a DID, or NULL */
+	bool with_nul;                          /* U+0000 in the text */
 };
 
 void record_uri(const struct record_ref *ref, char ret_uri[RECORD_URI_MAX]);
@@ -45,7 +46,8 @@ void record_post(struct buf *out, struct rng *rng, const struct record_post *pos
 void record_reaction(struct buf *out, const char *collection, const struct record_ref *subject,
 	const struct record_ref *via, const char *created_at);
 /* A follow or block. */
-void record_relation(struct buf *out, const char *collection, const char *subject_did, const char *created_at);
+void record_relation(
+	struct buf *out, const char *collection, const char *subject_did, const char *created_at);
 void record_list(struct buf *out, struct rng *rng, const char *created_at);
 void record_listitem(struct buf *out, const struct record_ref *list, const char *subject_did,
 	const char *created_at);

@@ -14,16 +14,17 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* Frames made at once: small with PACE_MAX, where making one may cost 60 us and connections wait. */
-enum { BURST_MAX = 64, BURST_RATE = 8192, TICK_US = 2000, ZEROS_BYTES = 1024 * 1024 };
+/* Frames made at once: small with PACE_MAX, where making one may cost 60 us and connections wait.
+ */
+enum { BURST_MAX = 64, BURST_RATE = 1024, TICK_US = 2000, ZEROS_BYTES = 1024 * 1024 };
 
 static bool anybody_hungry(const struct service *s)
 {
 	const struct client *c;
 
 	LIST_FOREACH(c, &s->clients, link)
-		if (client_hungry(c))
-			return true;
+	if (client_hungry(c))
+		return true;
 	return false;
 }
 
@@ -43,13 +44,14 @@ static size_t n_due(const struct service *s)
 /* Asks for the next look at the pacing: at once, or when a frame can be due. */
 static void arm(struct service *s)
 {
-	struct timeval tv = { 0 };
+	struct timeval tv = {0};
 
 	if (s->options->pace == PACE_RATE) {
 		double us = 1e6 / s->options->rate;
 
 		us = us < TICK_US ? TICK_US : us > 1e6 ? 1e6 : us;
-		tv = (struct timeval){ .tv_sec = (time_t)(us / 1e6), .tv_usec = (suseconds_t)us % 1000000 };
+		tv = (struct timeval){
+			.tv_sec = (time_t)(us / 1e6), .tv_usec = (suseconds_t)us % 1000000};
 	}
 	event_add(s->tick, &tv);
 }
@@ -67,7 +69,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	s->finished = s->finished || n_made < n;
 	if (n_made)
 		LIST_FOREACH(c, &s->clients, link)
-			client_fill(c);
+	client_fill(c);
 	if (!s->finished && (s->options->pace == PACE_RATE || anybody_hungry(s)))
 		arm(s);
 }
@@ -82,7 +84,8 @@ void service_wake(struct service *s)
 		arm(s);
 }
 
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, int n, void *arg)
+static void on_accept(
+	struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, int n, void *arg)
 {
 	int one = 1;
 
@@ -118,8 +121,8 @@ static int open_tls(struct service *s, struct err *err)
 /* Reads "HOST:PORT" or "[V6]:PORT", numeric (libevent's parser refuses port 0). */
 static int parse_address(const char *text, struct addrinfo **ret_address, struct err *err)
 {
-	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-		.ai_socktype = SOCK_STREAM };
+	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+		.ai_socktype = SOCK_STREAM};
 	const char *colon = strrchr(text, ':');
 	char host[INET6_ADDRSTRLEN + 2] = "";
 	size_t n = colon ? (size_t)(colon - text) : sizeof host;
@@ -136,7 +139,7 @@ static int parse_address(const char *text, struct addrinfo **ret_address, struct
 /* Prints the address that was bound. */
 static int announce(const struct service *s, int fd, struct err *err)
 {
-	struct sockaddr_storage at = { 0 };
+	struct sockaddr_storage at = {0};
 	socklen_t n_at = sizeof at;
 	char host[INET6_ADDRSTRLEN], port[sizeof "65535"];
 	bool v6;
@@ -144,10 +147,11 @@ static int announce(const struct service *s, int fd, struct err *err)
 	if (getsockname(fd, (struct sockaddr *)&at, &n_at))
 		return err_set(err, "getsockname: %s", strerror(errno));
 	if (getnameinfo((struct sockaddr *)&at, n_at, host, sizeof host, port, sizeof port,
-			NI_NUMERICHOST | NI_NUMERICSERV))
+		    NI_NUMERICHOST | NI_NUMERICSERV))
 		return err_set(err, "getnameinfo failed");
 	v6 = at.ss_family == AF_INET6;
-	printf("listening %s://%s%s%s:%s\n", s->tls ? "wss" : "ws", v6 ? "[" : "", host, v6 ? "]" : "", port);
+	printf("listening %s://%s%s%s:%s\n", s->tls ? "wss" : "ws", v6 ? "[" : "", host,
+		v6 ? "]" : "", port);
 	return fflush(stdout) ? err_set(err, "stdout: %s", strerror(errno)) : 0;
 }
 
@@ -194,7 +198,8 @@ static void close_clients(struct service *s)
 }
 
 /* Prepares everything, then loops until a signal. */
-static int run(struct service *s, struct evconnlistener **listener, struct event *signals[2], struct err *err)
+static int run(struct service *s, struct evconnlistener **listener, struct event *signals[2],
+	struct err *err)
 {
 	s->tick = evtimer_new(s->base, on_tick, s);
 	signals[0] = evsignal_new(s->base, SIGTERM, on_signal, s->base);
@@ -208,14 +213,15 @@ static int run(struct service *s, struct evconnlistener **listener, struct event
 	make_past(s);
 	if (open_listener(s, listener, err))
 		return -1;
-	return event_base_dispatch(s->base) < 0 ? err_set(err, "event loop: %s", strerror(errno)) : 0;
+	return event_base_dispatch(s->base) < 0 ? err_set(err, "event loop: %s", strerror(errno))
+						: 0;
 }
 
 int serve_run(struct options *options, struct source source, struct err *err)
 {
-	struct service s = { .options = options, .source = source, .base = event_base_new() };
+	struct service s = {.options = options, .source = source, .base = event_base_new()};
 	struct evconnlistener *listener = NULL;
-	struct event *signals[2] = { NULL };
+	struct event *signals[2] = {NULL};
 	int r;
 
 	if (!s.base)

@@ -2,9 +2,9 @@
  *
  * serve - the event loop: listener, pacing of frames, connections, signals
  *
- * A source has a frame log and can make more of it visible; serve decides when. The stream begins with the
- * first subscriber (frames before it are `past`). Owns: everything for the time of serve_run.
- * Errors: struct err. Must not know: where frames come from.
+ * A source has a frame log and can make more of it visible; serve decides when. The stream begins
+ * with the first subscriber (frames before it are `past`). Owns: everything for the time of
+ * serve_run. Errors: struct err. Must not know: where frames come from.
  */
 #ifndef RELAY_SERVE_H
 #define RELAY_SERVE_H
@@ -21,7 +21,8 @@ struct client;
 
 struct source {
 	struct frame_log *log;
-	/* Makes up to n more frames visible, returns how many; fewer than n only at the end of the stream. */
+	/* Makes up to n more frames visible, returns how many; fewer than n only at the end of the
+	 * stream. */
 	size_t (*advance)(void *ctx, size_t n);
 	void *ctx;
 };

@@ -6,7 +6,12 @@
 #include <secp256k1.h>
 #include <stdlib.h>
 
-enum { POINT_BYTES = 33, CODEC_BYTES = 2, MULTIKEY_BYTES = CODEC_BYTES + POINT_BYTES, BASE58_MAX = 50 };
+enum {
+	POINT_BYTES = 33,
+	CODEC_BYTES = 2,
+	MULTIKEY_BYTES = CODEC_BYTES + POINT_BYTES,
+	BASE58_MAX = 50
+};
 
 void signer_init(struct signer *signer)
 {
@@ -39,7 +44,7 @@ void sign_message(const struct signer *signer, const uint8_t key[SIGN_KEY], stru
 static void add_base58(struct buf *out, const uint8_t bytes[MULTIKEY_BYTES])
 {
 	static const char alphabet[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-	uint8_t digits[BASE58_MAX] = { 0 };
+	uint8_t digits[BASE58_MAX] = {0};
 	size_t n = 1;
 
 	for (size_t i = 0; i < MULTIKEY_BYTES; i++) {
@@ -58,14 +63,14 @@ static void add_base58(struct buf *out, const uint8_t bytes[MULTIKEY_BYTES])
 
 void sign_multibase(const struct signer *signer, const uint8_t key[SIGN_KEY], struct buf *out)
 {
-	uint8_t multikey[MULTIKEY_BYTES] = { 0xe7, 0x01 };
+	uint8_t multikey[MULTIKEY_BYTES] = {0xe7, 0x01};
 	secp256k1_pubkey pubkey;
 	size_t n = POINT_BYTES;
 	int valid = secp256k1_ec_pubkey_create(signer->context, &pubkey, key);
 
 	assert(valid);
-	secp256k1_ec_pubkey_serialize(signer->context, multikey + CODEC_BYTES, &n, &pubkey,
-		SECP256K1_EC_COMPRESSED);
+	secp256k1_ec_pubkey_serialize(
+		signer->context, multikey + CODEC_BYTES, &n, &pubkey, SECP256K1_EC_COMPRESSED);
 	buf_u8(out, 'z');
 	add_base58(out, multikey);
 }

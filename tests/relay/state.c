@@ -19,7 +19,7 @@ static int open_one(FILE **ret_file, const char *prefix, const char *suffix, str
 
 int state_open(struct state *state, const char *prefix, struct err *err)
 {
-	*state = (struct state){ 0 };
+	*state = (struct state){0};
 	if (open_one(&state->records, prefix, "records.jsonl", err) ||
 		open_one(&state->accounts, prefix, "accounts.jsonl", err) ||
 		open_one(&state->diddocs, prefix, "diddocs.json", err))
@@ -38,7 +38,7 @@ static void put_line(struct buf *line, FILE *file)
 static void put_cid(struct buf *line, const uint8_t digest[CID_DIGEST])
 {
 	static const uint8_t none[CID_DIGEST];
-	struct cid cid = { .codec = CID_DAG_CBOR };
+	struct cid cid = {.codec = CID_DAG_CBOR};
 	char text[CID_TEXT + 1];
 
 	if (memcmp(digest, none, CID_DIGEST) == 0) {
@@ -73,10 +73,11 @@ static void put_account(struct state *state, const struct account *a, uint64_t n
 	char rev[TID_TEXT + 1];
 
 	tid_format(a->rev, rev);
-	buf_printf(line, "{\"did\":\"%s\",\"handle\":\"%s\",\"active\":%s,\"status\":", a->did, a->handle,
-		a->active ? "true" : "false");
+	buf_printf(line, "{\"did\":\"%s\",\"handle\":\"%s\",\"active\":%s,\"status\":", a->did,
+		a->handle, a->active ? "true" : "false");
 	buf_printf(line, a->status ? "\"%s\"" : "null", a->status ? a->status : "");
-	buf_printf(line, committed ? ",\"rev\":\"%s\",\"commit\":" : ",\"rev\":null,\"commit\":", rev);
+	buf_printf(
+		line, committed ? ",\"rev\":\"%s\",\"commit\":" : ",\"rev\":null,\"commit\":", rev);
 	put_cid(line, a->commit);
 	buf_add_str(line, ",\"data\":");
 	if (committed)
@@ -91,11 +92,15 @@ static void put_diddoc(struct state *state, const struct account *a, const struc
 {
 	struct buf *line = &state->line;
 
-	buf_printf(line, "%s\n\"%s\":{\"id\":\"%s\",\"alsoKnownAs\":[\"at://%s\"],\"verificationMethod\":[{\"id\":"
-		"\"%s#atproto\",\"type\":\"Multikey\",\"controller\":\"%s\",\"publicKeyMultibase\":\"",
+	buf_printf(line,
+		"%s\n\"%s\":{\"id\":\"%s\",\"alsoKnownAs\":[\"at://"
+		"%s\"],\"verificationMethod\":[{\"id\":"
+		"\"%s#atproto\",\"type\":\"Multikey\",\"controller\":\"%s\",\"publicKeyMultibase\":"
+		"\"",
 		state->n_accounts ? "," : "", a->did, a->did, a->handle, a->did, a->did);
 	sign_multibase(signer, a->key, line);
-	buf_add_str(line, "\"}],\"service\":[{\"id\":\"#atproto_pds\",\"type\":\"AtprotoPersonalDataServer\","
+	buf_add_str(line,
+		"\"}],\"service\":[{\"id\":\"#atproto_pds\",\"type\":\"AtprotoPersonalDataServer\","
 		"\"serviceEndpoint\":\"https://pds.example.com\"}]}");
 	put_line(line, state->diddocs);
 }

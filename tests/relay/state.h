@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * state - the files that say what a consumer must end up with: PREFIX.records.jsonl, .accounts.jsonl and
- * .diddocs.json
+ * state - the files that say what a consumer must end up with: PREFIX.records.jsonl,
+ * .accounts.jsonl and .diddocs.json
  *
- * An account is written once, when nothing more will happen to it. Owns: the open files until state_close.
- * Errors: struct err from opening and closing (write errors show there).
+ * An account is written once, when nothing more will happen to it. Owns: the open files until
+ * state_close. Errors: struct err from opening and closing (write errors show there).
  */
 #ifndef RELAY_STATE_H
 #define RELAY_STATE_H
@@ -26,7 +26,8 @@ int state_open(struct state *state, const char *prefix, struct err *err) NODISCA
 /* Writes what is known of an account that appeared in the stream. */
 void state_account(struct state *state, const struct account *account, const struct signer *signer);
 int state_close(struct state *state, struct err *err) NODISCARD;
-/* Of state_json.c: appends the JSON form of a record. Independent of codec/json on purpose: it checks it. */
+/* Of state_json.c: appends the JSON form of a record. Independent of codec/json on purpose: it
+ * checks it. */
 void state_json(struct buf *out, struct slice block);
 
 #endif

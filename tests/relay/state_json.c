@@ -122,7 +122,7 @@ void state_json(struct buf *out, struct slice block)
 			continue;
 		}
 		assert(depth < DEPTH_MAX);
-		levels[depth++] = (struct level){ .n_left = item.n, .map = item.type == CBOR_MAP };
+		levels[depth++] = (struct level){.n_left = item.n, .map = item.type == CBOR_MAP};
 		buf_u8(out, item.type == CBOR_MAP ? '{' : '[');
 		first = item.n > 0;
 	} while (close_complete(out, levels, &depth));

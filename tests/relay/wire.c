@@ -27,8 +27,8 @@ static void write_tid(struct buf *out, const char *key, uint64_t tid)
 
 static void write_op(struct buf *out, const struct wire_op *op)
 {
-	static const char *const names[] = { [WIRE_CREATE] = "create", [WIRE_UPDATE] = "update",
-		[WIRE_DELETE] = "delete" };
+	static const char *const names[] = {
+		[WIRE_CREATE] = "create", [WIRE_UPDATE] = "update", [WIRE_DELETE] = "delete"};
 
 	cbor_write_map(out, op->action == WIRE_CREATE ? 3 : 4);
 	cbor_write_str(out, "cid");
@@ -142,10 +142,11 @@ static void write_commit_object(struct buf *out, const char *did, uint64_t rev,
 	cbor_write_uint(out, 3);
 }
 
-void wire_commit_block(struct buf *out, const char *did, uint64_t rev, const uint8_t data[CID_DIGEST],
-	const struct signer *signer, const uint8_t *key, uint8_t ret_digest[CID_DIGEST])
+void wire_commit_block(struct buf *out, const char *did, uint64_t rev,
+	const uint8_t data[CID_DIGEST], const struct signer *signer, const uint8_t *key,
+	uint8_t ret_digest[CID_DIGEST])
 {
-	uint8_t signature[SIGN_BYTES] = { 0 };
+	uint8_t signature[SIGN_BYTES] = {0};
 	size_t start = out->n;
 
 	if (key) {
@@ -183,7 +184,7 @@ void wire_car_header(struct buf *out, const uint8_t root[CID_DIGEST])
 
 void wire_car_block(struct buf *out, const uint8_t digest[CID_DIGEST], struct slice block)
 {
-	const struct cid cid = { .codec = CID_DAG_CBOR };
+	const struct cid cid = {.codec = CID_DAG_CBOR};
 	uint8_t bytes[CID_BYTES];
 
 	cid_to_bytes(&cid, bytes);

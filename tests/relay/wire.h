@@ -30,7 +30,7 @@ struct wire_head {
 };
 
 struct wire_commit {
-	uint64_t rev, since; /* since 0: null */
+	uint64_t rev, since;               /* since 0: null */
 	const uint8_t *commit, *prev_data; /* digests; prev_data NULL: absent */
 	const struct wire_op *ops;
 	size_t n_ops;
@@ -46,8 +46,9 @@ void wire_account(struct buf *out, const struct wire_head *head, bool active, co
 void wire_unknown(struct buf *out, const struct wire_head *head);
 
 /* Appends a commit block and computes its digest. key NULL: a signature of zeros. */
-void wire_commit_block(struct buf *out, const char *did, uint64_t rev, const uint8_t data[CID_DIGEST],
-	const struct signer *signer, const uint8_t *key, uint8_t ret_digest[CID_DIGEST]);
+void wire_commit_block(struct buf *out, const char *did, uint64_t rev,
+	const uint8_t data[CID_DIGEST], const struct signer *signer, const uint8_t *key,
+	uint8_t ret_digest[CID_DIGEST]);
 void wire_car_header(struct buf *out, const uint8_t root[CID_DIGEST]);
 void wire_car_block(struct buf *out, const uint8_t digest[CID_DIGEST], struct slice block);
 

@@ -7,7 +7,8 @@
 
 enum { SHA1_BYTES = 20 };
 
-/* Cuts s at the first `stop`: returns what is before, s becomes what is behind. Without one, all of s. */
+/* Cuts s at the first `stop`: returns what is before, s becomes what is behind. Without one, all of
+ * s. */
 static struct slice cut(struct slice *s, const char *stop)
 {
 	const uint8_t *p = s->n ? memmem(s->p, s->n, stop, strlen(stop)) : NULL;
@@ -53,7 +54,7 @@ int ws_request_parse(struct slice text, struct ws_request *ret_request)
 	struct slice line = cut(&text, "\r\n"), method = cut(&line, " "), target = cut(&line, " ");
 	bool upgrade = false, connection = false, version = false;
 
-	*ret_request = (struct ws_request){ 0 };
+	*ret_request = (struct ws_request){0};
 	if (!slice_is(line, "HTTP/1.1") || !target.n)
 		return 400;
 	if (!slice_is(method, "GET"))
@@ -61,11 +62,14 @@ int ws_request_parse(struct slice text, struct ws_request *ret_request)
 	ret_request->path = cut(&target, "?");
 	ret_request->query = target;
 	while (text.n) {
-		struct slice header = cut(&text, "\r\n"), name = cut(&header, ":"), value = trim(header);
+		struct slice header = cut(&text, "\r\n"), name = cut(&header, ":"),
+			     value = trim(header);
 
 		upgrade = upgrade || (is_nocase(name, "Upgrade") && has_token(value, "websocket"));
-		connection = connection || (is_nocase(name, "Connection") && has_token(value, "upgrade"));
-		version = version || (is_nocase(name, "Sec-WebSocket-Version") && slice_is(value, "13"));
+		connection = connection ||
+			     (is_nocase(name, "Connection") && has_token(value, "upgrade"));
+		version = version ||
+			  (is_nocase(name, "Sec-WebSocket-Version") && slice_is(value, "13"));
 		if (is_nocase(name, "Sec-WebSocket-Key"))
 			ret_request->key = value;
 	}
@@ -100,8 +104,10 @@ void ws_answer(struct buf *out, struct slice key)
 	digested = EVP_Digest(text.p, text.n, digest, NULL, EVP_sha1(), NULL);
 	assert(digested == 1);
 	EVP_EncodeBlock((unsigned char *)accept, digest, SHA1_BYTES);
-	buf_printf(out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		"Sec-WebSocket-Accept: %s\r\n\r\n", accept);
+	buf_printf(out,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Accept: %s\r\n\r\n",
+		accept);
 	buf_done(&text);
 }
 
@@ -125,8 +131,10 @@ void ws_refuse(struct buf *out, int status)
 {
 	const char *reason = reason_of(status);
 
-	buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-		"Connection: close\r\n\r\n%s\n", status, reason, strlen(reason) + 1, reason);
+	buf_printf(out,
+		"HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+		"Connection: close\r\n\r\n%s\n",
+		status, reason, strlen(reason) + 1, reason);
 }
 
 size_t ws_head(int first, uint64_t n, uint8_t ret_head[WS_HEAD_MAX])

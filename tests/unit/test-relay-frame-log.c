@@ -20,18 +20,21 @@ static void put_message(struct buf *out, uint64_t seq)
 
 static void check_search(void)
 {
-	static const uint64_t seqs[] = { 5, 6, 9, 9, 20 };
+	static const uint64_t seqs[] = {5, 6, 9, 9, 20};
 	struct frame_log log;
 
 	frame_log_init(&log, 4, 10, 1000);
-	ok(frame_log_newest_seq(&log) == 4 && frame_log_oldest_seq(&log) == 5 && frame_log_after(&log, 0) == 0,
+	ok(frame_log_newest_seq(&log) == 4 && frame_log_oldest_seq(&log) == 5 &&
+			frame_log_after(&log, 0) == 0,
 		"an empty log stands at the seq before it");
 	for (size_t i = 0; i < 5; i++)
 		frame_log_add(&log, seqs[i], slice_str("body"));
-	ok(frame_log_after(&log, 0) == 0 && frame_log_after(&log, 5) == 1 && frame_log_after(&log, 8) == 2 &&
-		frame_log_after(&log, 9) == 4 && frame_log_after(&log, 20) == 5,
+	ok(frame_log_after(&log, 0) == 0 && frame_log_after(&log, 5) == 1 &&
+			frame_log_after(&log, 8) == 2 && frame_log_after(&log, 9) == 4 &&
+			frame_log_after(&log, 20) == 5,
 		"the frame after a seq is found, also over gaps and doubles");
-	ok(frame_log_oldest_seq(&log) == 5 && frame_log_newest_seq(&log) == 20, "oldest and newest are known");
+	ok(frame_log_oldest_seq(&log) == 5 && frame_log_newest_seq(&log) == 20,
+		"oldest and newest are known");
 	frame_log_done(&log);
 }
 
@@ -51,10 +54,13 @@ static void check_window(void)
 		snprintf(text, sizeof text, "frame %llu", (unsigned long long)i);
 		frame_log_add(&log, i, slice_str(text));
 	}
-	ok(log.end - log.first == 4 && frame_log_oldest_seq(&log) == 99997, "only the last frames are kept");
+	ok(log.end - log.first == 4 && frame_log_oldest_seq(&log) == 99997,
+		"only the last frames are kept");
 	ok(memcmp(body, "first", 5) == 0, "what a connection still sends outlives the window");
-	ok(slice_is(slice_of(frame_log_at(&log, log.first)->body, frame_log_at(&log, log.first)->n_body),
-		"frame 99997"), "an index leads to its frame after the table wrapped");
+	ok(slice_is(slice_of(frame_log_at(&log, log.first)->body,
+			    frame_log_at(&log, log.first)->n_body),
+		   "frame 99997"),
+		"an index leads to its frame after the table wrapped");
 	chunk_unref(held);
 	frame_log_done(&log);
 }
@@ -75,7 +81,8 @@ static void check_bytes(void)
 }
 
 /* Writes messages with those seqs, cut by n_cut bytes, and opens the file. */
-static int open_file(struct frame_file *file, const uint64_t *seqs, size_t n, size_t n_cut, struct err *err)
+static int open_file(
+	struct frame_file *file, const uint64_t *seqs, size_t n, size_t n_cut, struct err *err)
 {
 	char path[] = "/tmp/test-relay-XXXXXX";
 	struct buf all = BUF_INIT, message = BUF_INIT;
@@ -99,9 +106,9 @@ static int open_file(struct frame_file *file, const uint64_t *seqs, size_t n, si
 
 static void check_file(void)
 {
-	static const uint64_t good[] = { 7, 8, 0, 12, 0 }, falling[] = { 7, 6 };
+	static const uint64_t good[] = {7, 8, 0, 12, 0}, falling[] = {7, 6};
 	struct frame_file file;
-	struct err err = { "" };
+	struct err err = {""};
 
 	ok(open_file(&file, good, 5, 0, &err) == 0 && file.n_frames == 5 && file.log.end == 0,
 		"a recording is indexed, nothing of it visible yet");
@@ -109,9 +116,11 @@ static void check_file(void)
 		"a message without seq goes with the next one");
 	ok(file.log.seq_before == 6, "it stands before its first seq");
 	frame_file_done(&file);
-	ok(open_file(&file, good, 5, 3, &err) == -1 && strstr(err.text, "cut"), "a cut file is refused");
+	ok(open_file(&file, good, 5, 3, &err) == -1 && strstr(err.text, "cut"),
+		"a cut file is refused");
 	frame_file_done(&file);
-	ok(open_file(&file, falling, 2, 0, &err) == -1 && strstr(err.text, "falls"), "falling seqs are refused");
+	ok(open_file(&file, falling, 2, 0, &err) == -1 && strstr(err.text, "falls"),
+		"falling seqs are refused");
 	frame_file_done(&file);
 	ok(open_file(&file, good, 0, 0, &err) == -1, "an empty file is refused");
 	frame_file_done(&file);

@@ -20,7 +20,7 @@ struct emitted {
 
 static void digest_text(const uint8_t digest[CID_DIGEST], char ret_text[CID_TEXT + 1])
 {
-	struct cid cid = { .codec = CID_DAG_CBOR };
+	struct cid cid = {.codec = CID_DAG_CBOR};
 
 	memcpy(cid.digest, digest, CID_DIGEST);
 	cid_to_text(&cid, ret_text);
@@ -51,7 +51,7 @@ static bool root_is(struct mst *mst, const char *wanted, struct emitted *e)
 	uint8_t root[CID_DIGEST];
 	char text[CID_TEXT + 1];
 
-	*e = (struct emitted){ .sound = true };
+	*e = (struct emitted){.sound = true};
 	mst_root(mst, root, take, e);
 	digest_text(root, text);
 	if (strcmp(text, wanted))
@@ -87,10 +87,11 @@ static void check_layers(void)
 	json_t *rows = load("mst/key_heights.json"), *row;
 	size_t i, n_wrong = 0;
 
-	json_array_foreach(rows, i, row)
-		n_wrong += mst_layer(slice_of_text(row, "key")) !=
-			json_integer_value(json_object_get(row, "height"));
-	ok(json_array_size(rows) && !n_wrong, "key_heights: %zu keys have the layer given", json_array_size(rows));
+	json_array_foreach(rows, i, row) n_wrong +=
+		mst_layer(slice_of_text(row, "key")) !=
+		json_integer_value(json_object_get(row, "height"));
+	ok(json_array_size(rows) && !n_wrong, "key_heights: %zu keys have the layer given",
+		json_array_size(rows));
 	json_decref(rows);
 }
 
@@ -99,9 +100,9 @@ static void check_prefixes(void)
 	json_t *rows = load("mst/common_prefix.json"), *row;
 	size_t i, n_wrong = 0;
 
-	json_array_foreach(rows, i, row)
-		n_wrong += mst_common_prefix(slice_of_text(row, "left"), slice_of_text(row, "right")) !=
-			(size_t)json_integer_value(json_object_get(row, "len"));
+	json_array_foreach(rows, i, row) n_wrong +=
+		mst_common_prefix(slice_of_text(row, "left"), slice_of_text(row, "right")) !=
+		(size_t)json_integer_value(json_object_get(row, "len"));
 	ok(json_array_size(rows) && !n_wrong, "common_prefix: %zu pairs share as much as given",
 		json_array_size(rows));
 	json_decref(rows);
@@ -112,8 +113,7 @@ static void put_all(struct mst *mst, const json_t *keys, const uint8_t value[CID
 	json_t *key;
 	size_t i;
 
-	json_array_foreach(keys, i, key)
-		mst_put(mst, json_string_value(key), value);
+	json_array_foreach(keys, i, key) mst_put(mst, json_string_value(key), value);
 }
 
 /* One commit: roots before and after, and the blocks that must travel with it. */
@@ -121,7 +121,7 @@ static void check_proof(const json_t *fixture)
 {
 	const json_t *wanted = json_object_get(fixture, "blocksInProof");
 	const char *value = text_of(fixture, "leafValue"), *comment = text_of(fixture, "comment");
-	struct mst mst = { 0 };
+	struct mst mst = {0};
 	struct emitted e;
 	struct cid cid;
 	json_t *key;
@@ -129,13 +129,13 @@ static void check_proof(const json_t *fixture)
 	bool parsed = cid_from_text(slice_str(value), &cid);
 
 	put_all(&mst, json_object_get(fixture, "keys"), cid.digest);
-	ok(parsed && root_is(&mst, text_of(fixture, "rootBeforeCommit"), &e), "%s: root before", comment);
+	ok(parsed && root_is(&mst, text_of(fixture, "rootBeforeCommit"), &e), "%s: root before",
+		comment);
 	put_all(&mst, json_object_get(fixture, "adds"), cid.digest);
 	json_array_foreach(json_object_get(fixture, "dels"), i, key)
 		mst_delete(&mst, json_string_value(key));
 	ok(root_is(&mst, text_of(fixture, "rootAfterCommit"), &e), "%s: root after", comment);
-	json_array_foreach(wanted, i, key)
-		n_missing += !has(&e, json_string_value(key));
+	json_array_foreach(wanted, i, key) n_missing += !has(&e, json_string_value(key));
 	ok(e.sound && !n_missing && e.n == json_array_size(wanted),
 		"%s: the nodes computed are the %zu of the proof (%zu, %zu missing)", comment,
 		json_array_size(wanted), e.n, n_missing);
@@ -148,15 +148,14 @@ static void check_proofs(void)
 	size_t i;
 
 	ok(json_array_size(fixtures) > 0, "there are commit proofs");
-	json_array_foreach(fixtures, i, fixture)
-		check_proof(fixture);
+	json_array_foreach(fixtures, i, fixture) check_proof(fixture);
 	json_decref(fixtures);
 }
 
 /* The same keys and values in a new tree. */
 static bool same_as_fresh(struct mst *mst)
 {
-	struct mst fresh = { 0 };
+	struct mst fresh = {0};
 	uint8_t a[CID_DIGEST], b[CID_DIGEST];
 
 	for (size_t i = mst->n; i-- > 0;)
@@ -171,8 +170,8 @@ static bool same_as_fresh(struct mst *mst)
 static void check_changes(uint64_t seed)
 {
 	struct rng rng = rng_seeded(seed);
-	struct mst mst = { 0 };
-	uint8_t value[CID_DIGEST] = { 0 };
+	struct mst mst = {0};
+	uint8_t value[CID_DIGEST] = {0};
 	size_t n_wrong = 0;
 	char key[32];
 
@@ -189,20 +188,22 @@ static void check_changes(uint64_t seed)
 		if (rng_percent(&rng, 40))
 			n_wrong += !same_as_fresh(&mst);
 	}
-	ok(!n_wrong, "3000 random changes (seed %llu): the root is always that of a tree built afresh",
+	ok(!n_wrong,
+		"3000 random changes (seed %llu): the root is always that of a tree built afresh",
 		(unsigned long long)seed);
 	while (mst.n)
 		mst_delete(&mst, mst.leaves[rng_below(&rng, mst.n)]->key);
-	ok(root_is(&mst, EMPTY_ROOT, &(struct emitted){ 0 }), "the emptied tree has the empty root");
+	ok(root_is(&mst, EMPTY_ROOT, &(struct emitted){0}), "the emptied tree has the empty root");
 	mst_done(&mst);
 }
 
 int main(void)
 {
-	struct mst empty = { 0 };
+	struct mst empty = {0};
 	struct emitted e;
 
-	ok(root_is(&empty, EMPTY_ROOT, &e) && e.n == 1, "an empty tree is one node with the known CID");
+	ok(root_is(&empty, EMPTY_ROOT, &e) && e.n == 1,
+		"an empty tree is one node with the known CID");
 	for (uint64_t seed = 1; seed <= 3; seed++)
 		check_changes(seed);
 	if (shared_dir()) {

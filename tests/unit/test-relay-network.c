@@ -11,8 +11,17 @@
 
 enum { N_FRAMES = 3000 };
 
-static const struct options usual = { .seed = 5, .n_accounts = 30, .max_records = 40, .late = 10, .never = 5,
-	.late_span = 100, .eps = 500, .gaps = 5, .odd = 20, .seq0 = 1000, .start = "2026-01-01T00:00:00Z" };
+static const struct options usual = {.seed = 5,
+	.n_accounts = 30,
+	.max_records = 40,
+	.late = 10,
+	.never = 5,
+	.late_span = 100,
+	.eps = 500,
+	.gaps = 5,
+	.odd = 20,
+	.seq0 = 1000,
+	.start = "2026-01-01T00:00:00Z"};
 
 /* What is seen of one stream. */
 struct seen {
@@ -68,9 +77,9 @@ static bool run(const struct options *options, struct seen *ret_seen)
 {
 	struct buf frame = BUF_INIT, all = BUF_INIT;
 	struct network net;
-	struct err err = { "" };
+	struct err err = {""};
 
-	*ret_seen = (struct seen){ 0 };
+	*ret_seen = (struct seen){0};
 	if (network_init(&net, options, NULL, &err)) {
 		printf("# %s\n", err.text);
 		return false;
@@ -100,8 +109,10 @@ static void check_stream(const char *name, const struct options *options)
 	ok(seen.n_records > N_FRAMES && !seen.n_bad_blocks && !seen.n_bad_roots,
 		"%s: %zu blocks are strict DAG-CBOR and hash to their CID", name, seen.n_records);
 	ok(!seen.n_bad_seqs, "%s: every frame has a seq and it rises", name);
-	ok((seen.max_seq_step > 1) == (options->gaps > 0), "%s: seqs have gaps only if asked", name);
-	ok(memcmp(seen.digest, again.digest, CID_DIGEST) == 0, "%s: the same seed gives the same bytes", name);
+	ok((seen.max_seq_step > 1) == (options->gaps > 0), "%s: seqs have gaps only if asked",
+		name);
+	ok(memcmp(seen.digest, again.digest, CID_DIGEST) == 0,
+		"%s: the same seed gives the same bytes", name);
 }
 
 static void check_seed(void)
@@ -118,10 +129,11 @@ static void check_start(void)
 {
 	struct options bad = usual;
 	struct network net;
-	struct err err = { "" };
+	struct err err = {""};
 
 	bad.start = "tomorrow";
-	ok(network_init(&net, &bad, NULL, &err) == -1 && strstr(err.text, "--start"), "a bad start time is refused");
+	ok(network_init(&net, &bad, NULL, &err) == -1 && strstr(err.text, "--start"),
+		"a bad start time is refused");
 	network_done(&net);
 }
 

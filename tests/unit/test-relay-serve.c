@@ -10,14 +10,16 @@
 
 #include <arpa/inet.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { N_FRAMES = 400, DEADLINE_S = 20, ARGS_MAX = 24, CLOSED = -1, LATE = -2 };
 
-#define MAKE "--frames", "400", "--odd=5", "--accounts", "20", "--gaps", "3", "--seq0", "5000", "--start", \
-	"2026-01-01T00:00:00Z"
+#define MAKE                                                                                       \
+	"--frames", "400", "--odd=5", "--accounts", "20", "--gaps", "3", "--seq0", "5000",         \
+		"--start", "2026-01-01T00:00:00Z"
 
 struct relay {
 	pid_t pid;
@@ -37,8 +39,8 @@ static char prefix[] = "/tmp/test-relay-serve-XXXXXX";
 /* Starts the program; its standard output is read from relay->out. */
 static struct relay start(const char *const *args)
 {
-	const char *argv[ARGS_MAX] = { program };
-	struct relay relay = { 0 };
+	const char *argv[ARGS_MAX] = {program};
+	struct relay relay = {0};
 	int fds[2];
 
 	for (size_t i = 0; args[i] && i + 2 < ARGS_MAX; i++)
@@ -46,6 +48,7 @@ static struct relay start(const char *const *args)
 	if (pipe(fds) || (relay.pid = fork()) < 0)
 		abort();
 	if (!relay.pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(fds[1], STDOUT_FILENO);
 		close(fds[0]);
 		close(fds[1]);
@@ -62,7 +65,7 @@ static struct relay serve(const char *const *args)
 {
 	struct relay relay = start(args);
 
-	if (fscanf(relay.out, "listening ws://127.0.0.1:%d\n", &relay.port) != 1)
+	if (fscanf(relay.out, "listening ws://127.0.0.1:%d", &relay.port) != 1)
 		relay.port = 0;
 	return relay;
 }
@@ -99,21 +102,25 @@ static int read_n(struct peer *peer, size_t n)
 /* Connects and asks for the stream; the answer's head is read. */
 static struct peer subscribe(const struct relay *relay, const char *query)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)relay->port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct timeval deadline = { .tv_sec = DEADLINE_S };
-	struct peer peer = { .fd = socket(AF_INET, SOCK_STREAM, 0) };
+	struct sockaddr_in at = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)relay->port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct timeval deadline = {.tv_sec = DEADLINE_S};
+	struct peer peer = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
 	struct buf request = BUF_INIT;
 
 	setsockopt(peer.fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
-	buf_printf(&request, "GET /xrpc/com.atproto.sync.subscribeRepos%s HTTP/1.1\r\nHost: x\r\n"
+	buf_printf(&request,
+		"GET /xrpc/com.atproto.sync.subscribeRepos%s HTTP/1.1\r\nHost: x\r\n"
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", query);
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+		query);
 	if (connect(peer.fd, (struct sockaddr *)&at, sizeof at) ||
 		send(peer.fd, request.p, request.n, 0) != (ssize_t)request.n)
 		printf("# cannot connect to port %d\n", relay->port);
 	while (read_n(&peer, 1) == 0)
-		if (peer.message.n >= 4 && memcmp(peer.message.p + peer.message.n - 4, "\r\n\r\n", 4) == 0)
+		if (peer.message.n >= 4 &&
+			memcmp(peer.message.p + peer.message.n - 4, "\r\n\r\n", 4) == 0)
 			break;
 	buf_done(&request);
 	return peer;
@@ -139,7 +146,8 @@ static int read_fragment(struct peer *peer)
 	if (n >= 126 && (r = read_n(peer, n == 126 ? 2 : 8)))
 		return r;
 	if (n >= 126) {
-		const uint8_t *p = peer->message.p + start + 2, *end = peer->message.p + peer->message.n;
+		const uint8_t *p = peer->message.p + start + 2,
+			      *end = peer->message.p + peer->message.n;
 
 		for (n = 0; p < end; p++)
 			n = n << 8 | *p;
@@ -174,7 +182,8 @@ static bool is_rest(struct peer *peer, const struct frame_file *file, size_t fro
 	for (size_t i = from; i < to; i++) {
 		const struct frame *f = &file->log.frames[i];
 
-		if (next(peer) || !slice_eq(buf_slice(&peer->message), slice_of(f->body, f->n_body))) {
+		if (next(peer) ||
+			!slice_eq(buf_slice(&peer->message), slice_of(f->body, f->n_body))) {
 			printf("# message %zu differs\n", i);
 			return false;
 		}
@@ -185,7 +194,7 @@ static bool is_rest(struct peer *peer, const struct frame_file *file, size_t fro
 static void check_cursors(const struct frame_file *file, const char *frames)
 {
 	const struct frame *f = file->log.frames;
-	struct relay relay = serve((const char *const[]){ "serve", frames, NULL });
+	struct relay relay = serve((const char *const[]){"serve", frames, NULL});
 	struct peer peer = subscribe(&relay, "?cursor=0");
 	char query[64];
 
@@ -196,11 +205,13 @@ static void check_cursors(const struct frame_file *file, const char *frames)
 	ok(is_rest(&peer, file, 100, N_FRAMES), "cursor=N: what follows seq N");
 	leave(&peer);
 	peer = subscribe(&relay, "?cursor=17");
-	ok(is_text(&peer, "OutdatedCursor") && is_rest(&peer, file, 0, 3), "too old: #info, then the oldest");
+	ok(is_text(&peer, "OutdatedCursor") && is_rest(&peer, file, 0, 3),
+		"too old: #info, then the oldest");
 	leave(&peer);
 	peer = subscribe(&relay, "?cursor=99999999");
 	ok(is_text(&peer, "FutureCursor") && peer.opcode == 2 && is_text(&peer, "FutureCursor") &&
-		peer.opcode == 8 && peer.message.p[0] == 1008 >> 8 && peer.message.p[1] == (1008 & 255),
+			peer.opcode == 8 && peer.message.p[0] == 1008 >> 8 &&
+			peer.message.p[1] == (1008 & 255),
 		"ahead: error frame, then close 1008");
 	leave(&peer);
 	peer = subscribe(&relay, "?cursor=now");
@@ -211,14 +222,15 @@ static void check_cursors(const struct frame_file *file, const char *frames)
 
 static void check_variants(const struct frame_file *file, const char *frames)
 {
-	struct relay relay = serve((const char *const[]){ "serve", frames, "--inclusive", "--silent", "--fragment",
-		"100", NULL });
+	struct relay relay = serve((const char *const[]){
+		"serve", frames, "--inclusive", "--silent", "--fragment", "100", NULL});
 	struct peer peer;
 	char query[64];
 
 	snprintf(query, sizeof query, "?cursor=%llu", (unsigned long long)file->log.frames[99].seq);
 	peer = subscribe(&relay, query);
-	ok(is_rest(&peer, file, 99, N_FRAMES), "--inclusive begins at seq N; fragments make the same messages");
+	ok(is_rest(&peer, file, 99, N_FRAMES),
+		"--inclusive begins at seq N; fragments make the same messages");
 	leave(&peer);
 	peer = subscribe(&relay, "?cursor=17");
 	ok(is_rest(&peer, file, 0, 3), "--silent announces no lost range");
@@ -229,7 +241,8 @@ static void check_variants(const struct frame_file *file, const char *frames)
 /* A live subscriber of a paced recording, and one that comes after it. */
 static void check_live(const struct frame_file *file, const char *frames)
 {
-	struct relay relay = serve((const char *const[]){ "serve", frames, "--rate", "20000", "--past", "50", NULL });
+	struct relay relay = serve(
+		(const char *const[]){"serve", frames, "--rate", "20000", "--past", "50", NULL});
 	struct peer peer = subscribe(&relay, ""), late;
 
 	ok(is_rest(&peer, file, 50, N_FRAMES), "live: what becomes due, not what is past");
@@ -242,13 +255,15 @@ static void check_live(const struct frame_file *file, const char *frames)
 
 static void check_generated(const struct frame_file *file)
 {
-	struct relay relay = serve((const char *const[]){ "generate", "--rate", "max", MAKE, NULL });
+	struct relay relay = serve((const char *const[]){"generate", "--rate", "max", MAKE, NULL});
 	struct peer peer = subscribe(&relay, "");
 
-	ok(is_rest(&peer, file, 0, N_FRAMES), "a network generated live is the one written to a file");
+	ok(is_rest(&peer, file, 0, N_FRAMES),
+		"a network generated live is the one written to a file");
 	leave(&peer);
 	stop(&relay);
-	relay = serve((const char *const[]){ "generate", "--past", "all", "--history", "100", MAKE, NULL });
+	relay = serve(
+		(const char *const[]){"generate", "--past", "all", "--history", "100", MAKE, NULL});
 	peer = subscribe(&relay, "?cursor=1");
 	ok(is_text(&peer, "OutdatedCursor") && is_rest(&peer, file, N_FRAMES - 100, N_FRAMES),
 		"its window is bounded, and what left it is announced");
@@ -263,10 +278,12 @@ static void check_bad(const struct frame_file *file, const char *frames)
 	struct peer peer;
 
 	snprintf(seq, sizeof seq, "%llu", (unsigned long long)file->log.frames[5].seq);
-	relay = serve((const char *const[]){ "serve", frames, "--bad-frame", seq, "--bad-times", "2", NULL });
+	relay = serve((const char *const[]){
+		"serve", frames, "--bad-frame", seq, "--bad-times", "2", NULL});
 	for (int i = 0; i < 2; i++) {
 		peer = subscribe(&relay, "?cursor=0");
-		ok(is_rest(&peer, file, 0, 5) && is_text(&peer, "\xff\xff garbage") && is_rest(&peer, file, 5, 8),
+		ok(is_rest(&peer, file, 0, 5) && is_text(&peer, "\xff\xff garbage") &&
+				is_rest(&peer, file, 5, 8),
 			"garbage comes before its frame, time %d", i + 1);
 		leave(&peer);
 	}
@@ -274,9 +291,11 @@ static void check_bad(const struct frame_file *file, const char *frames)
 	ok(is_rest(&peer, file, 0, 8), "and not a third time");
 	leave(&peer);
 	stop(&relay);
-	relay = serve((const char *const[]){ "serve", frames, "--oversize-frame", seq, "6000000", "--bad-instead", NULL });
+	relay = serve((const char *const[]){
+		"serve", frames, "--oversize-frame", seq, "6000000", "--bad-instead", NULL});
 	peer = subscribe(&relay, "?cursor=0");
-	ok(is_rest(&peer, file, 0, 5) && next(&peer) == 0 && peer.message.n == 6000000 && is_rest(&peer, file, 6, 8),
+	ok(is_rest(&peer, file, 0, 5) && next(&peer) == 0 && peer.message.n == 6000000 &&
+			is_rest(&peer, file, 6, 8),
 		"an oversize message can stand in for its frame");
 	leave(&peer);
 	stop(&relay);
@@ -284,31 +303,37 @@ static void check_bad(const struct frame_file *file, const char *frames)
 
 static void check_ends(const struct frame_file *file, const char *frames)
 {
-	static const uint8_t ping[] = { 0x89, 0x82, 1, 2, 3, 4, 'h' ^ 1, 'i' ^ 2 };
-	struct relay relay = serve((const char *const[]){ "serve", frames, "--cut-after", "7", NULL });
+	static const uint8_t ping[] = {0x89, 0x82, 1, 2, 3, 4, 'h' ^ 1, 'i' ^ 2};
+	struct relay relay =
+		serve((const char *const[]){"serve", frames, "--cut-after", "7", NULL});
 	struct peer peer = subscribe(&relay, "?cursor=0");
 
-	ok(is_rest(&peer, file, 0, 7) && next(&peer) == CLOSED, "--cut-after 7: seven messages, then the end");
+	ok(is_rest(&peer, file, 0, 7) && next(&peer) == CLOSED,
+		"--cut-after 7: seven messages, then the end");
 	leave(&peer);
 	stop(&relay);
-	relay = serve((const char *const[]){ "serve", frames, "--ping", "1", NULL });
+	relay = serve((const char *const[]){"serve", frames, "--ping", "1", NULL});
 	peer = subscribe(&relay, "");
-	ok(send(peer.fd, ping, sizeof ping, 0) == sizeof ping && is_text(&peer, "hi") && peer.opcode == 10,
+	ok(send(peer.fd, ping, sizeof ping, 0) == sizeof ping && is_text(&peer, "hi") &&
+			peer.opcode == 10,
 		"a ping is answered");
 	ok(next(&peer) == 0 && peer.opcode == 9, "an idle connection is pinged");
 	leave(&peer);
 	stop(&relay);
-	relay = serve((const char *const[]){ "serve", frames, "--stall=7", "--ping", "1", NULL });
+	relay = serve((const char *const[]){"serve", frames, "--stall=7", "--ping", "1", NULL});
 	peer = subscribe(&relay, "?cursor=0");
-	setsockopt(peer.fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_sec = 2 }, sizeof(struct timeval));
-	ok(is_rest(&peer, file, 0, 7) && next(&peer) == LATE, "--stall=7: seven messages, then nothing, not even pings");
+	setsockopt(peer.fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 2},
+		sizeof(struct timeval));
+	ok(is_rest(&peer, file, 0, 7) && next(&peer) == LATE,
+		"--stall=7: seven messages, then nothing, not even pings");
 	leave(&peer);
 	ok(stop(&relay) == 0, "a stalled relay ends too");
 }
 
 static void remove_files(void)
 {
-	static const char *const suffixes[] = { "", ".frames", ".records.jsonl", ".accounts.jsonl", ".diddocs.json" };
+	static const char *const suffixes[] = {
+		"", ".frames", ".records.jsonl", ".accounts.jsonl", ".diddocs.json"};
 	char path[64];
 
 	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
@@ -319,9 +344,9 @@ static void remove_files(void)
 
 int main(int argc, char **argv)
 {
-	struct frame_file file = { 0 };
+	struct frame_file file = {0};
 	struct relay maker;
-	struct err err = { "" };
+	struct err err = {""};
 	char frames[64];
 	int fd = mkstemp(prefix);
 
@@ -329,9 +354,10 @@ int main(int argc, char **argv)
 		return 2;
 	close(fd);
 	program = argv[1];
-	maker = start((const char *const[]){ "generate", "--out", prefix, MAKE, NULL });
+	maker = start((const char *const[]){"generate", "--out", prefix, MAKE, NULL});
 	snprintf(frames, sizeof frames, "%s.frames", prefix);
-	ok(wait_for(&maker) == 0 && frame_file_open(&file, frames, &err) == 0 && file.n_frames == N_FRAMES,
+	ok(wait_for(&maker) == 0 && frame_file_open(&file, frames, &err) == 0 &&
+			file.n_frames == N_FRAMES,
 		"the program writes a recording %s", err.text);
 	if (file.n_frames == N_FRAMES) {
 		check_cursors(&file, frames);
