@@ -6,8 +6,9 @@
 --                 index only (measured 1.9x cheaper than (actor, rkey) at 20 M rows)
 --   rev, cid      the version; the larger (rev, cid) wins. cid is the SHA-256 digest; '' is a tombstone and
 --                 sorts below every digest
---   epoch, seq    the smallest position at which this version was seen; at or below the account's purge
---                 position the record is dead
+--   epoch, seq    the position of this version: the smallest seq in the newest epoch that showed it; at or
+--                 below the account's purge position the record is dead. (Not the smallest of all epochs: a
+--                 deletion replayed under a new epoch would then kill what was written after it.)
 --   rkey_text     the record key where rkey is a hash (negative)
 -- References point to bsky.keys, which is narrow and never updated; a key without a content row is a gap.
 -- raw holds the verbatim record whenever the columns (or value) would not give the same bytes back.

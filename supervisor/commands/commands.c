@@ -20,9 +20,12 @@ const struct command commands[] = {
 		"Names every problem as FILE:LINE: section.key: what is wrong; accepted: what is right.\n"
 		"Exit 0 if there is none, else 78.\n\n"
 		"  standpipe check -c ./standpipe.conf && systemctl reload standpipe\n", command_check },
-	{ "config", "[-c FILE]", "print the effective configuration, secrets masked",
-		"Every key with its meaning, range and value in force; what it prints is itself a valid file.\n\n"
-		"  standpipe config > standpipe.conf      a file to start from\n", command_config },
+	{ "config", "[-c FILE] [--sql NSID|all]", "print the effective configuration, secrets masked",
+		"Every key with its meaning, range and value in force; what it prints is itself a valid file.\n"
+		"--sql prints the statements that write a collection instead; they follow from its row in\n"
+		"src/domain/collection.c.\n\n"
+		"  standpipe config > standpipe.conf      a file to start from\n"
+		"  standpipe config --sql app.bsky.feed.like\n", command_config },
 	{ "migrate", "[--conninfo CONNINFO] [--installation-key HEX] [-c FILE]", "create or upgrade the schema in PostgreSQL",
 		"Applies the migrations that the database does not have yet, each in one transaction, under a\n"
 		"lock. Safe to repeat. --conninfo connects as another role, which then owns the schema; the\n"
@@ -42,6 +45,13 @@ const struct command commands[] = {
 		"Opens a new epoch: the next start reads the same host from its oldest event, or from SEQ on.\n"
 		"Events that are already stored change nothing.\n\n"
 		"  standpipe rewind oldest -c ./standpipe.conf\n", command_rewind },
+	{ "fsck", "[--cids] [--json] [-c FILE]", "prove that the database holds together",
+		"Needs PostgreSQL only and changes nothing; standpipe may run meanwhile. Each line is one check:\n"
+		"ok, or how many rows are wrong, the first of them, and what to do about it. --cids also rebuilds\n"
+		"every record and compares its CID (minutes for a large database). Exit 0 if all is well, 1 if\n"
+		"anything is not, 69 without PostgreSQL.\n\n"
+		"  standpipe fsck\n"
+		"  standpipe fsck --cids --json | jq '.checks[] | select(.rows > 0)'\n", command_fsck },
 };
 const int n_commands = sizeof commands / sizeof commands[0];
 

@@ -1,171 +1,170 @@
 /* SPDX-License-Identifier: MIT
  *
- * apply - recorded frames straight through decode, merge and write, in any order, without Redis
- *
- * The production code of a worker (merge, write) driven by a seed: shuffled, repeated and split into
- * batches at random. Used by the property tests; the database comes from PG* or --conninfo.
+ * apply - the plan's batches through the production writer, without Redis, from several processes
  */
-#include "base/clock.h"
-#include "base/log.h"
-#include "workers/write.h"
+#include "any_order.h"
 
-#include <getopt.h>
+#include "base/log.h"
+
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-struct options {
-	const char *conninfo;
-	uint64_t seed, epoch;
-	int max_batch, duplicate_percent;
-	bool shuffle;
+enum { MAX_WORKERS = 16, MAX_TRIES = 1000 };
+
+/* The page all workers share. */
+struct shared {
+	atomic_int next_lane;
+	struct stats_slot stats[MAX_WORKERS];
 };
 
-struct frames {
-	struct batch_event *events;
-	int n, cap;
-	struct arena arena;
-};
-
-/* xorshift64*: the same order for the same seed everywhere. */
-static uint64_t next_random(uint64_t *s)
+static struct op op_of(const struct change *c)
 {
-	*s ^= *s >> 12;
-	*s ^= *s << 25;
-	*s ^= *s >> 27;
-	return *s * 0x2545f4914f6cdd1du;
+	static const uint8_t broken[] = { 0xa1, 0x61 }; /* a map cut off */
+	struct op op = { .action = c->record ? OP_CREATE : OP_DELETE, .collection = slice_str(c->collection),
+		.rkey = slice_str(c->rkey) };
+
+	if (c->record) {
+		memcpy(op.cid, c->record->digest, sizeof op.cid);
+		op.record = c->record->cbor;
+	}
+	if (c->flaw == FLAW_REFUSED) {
+		op.verdict = OP_VERDICT_CID_MISMATCH;
+	} else if (c->flaw == FLAW_INVALID) {
+		op.action = OP_UPDATE;
+		op.record = slice_of(broken, sizeof broken);
+	}
+	return op;
 }
 
-static void add(struct frames *f, const struct batch_event *be)
+/* The event as the pack's decoder would give it. */
+static struct batch_event event_of(const struct history *h, const struct happening *h_event, uint64_t epoch,
+	struct arena *arena)
 {
-	if (f->n == f->cap) {
-		f->cap = f->cap ? f->cap * 2 : 1024;
-		f->events = realloc(f->events, (size_t)f->cap * sizeof *f->events);
-		if (!f->events)
-			abort();
-	}
-	f->events[f->n++] = *be;
+	struct event e = { .kind = h_event->kind, .seq = h_event->seq, .did = slice_str(h->dids[h_event->account]),
+		.rev = h_event->rev, .n_ops = (uint32_t)h_event->n_changes, .active = h_event->active,
+		.gap_after_epoch = 1, .gap_after_seq = h_event->gap_after, .gap_first_seq = h_event->gap_first };
+
+	memcpy(e.commit_cid, h_event->commit_cid, sizeof e.commit_cid);
+	memcpy(e.data, h_event->data, sizeof e.data);
+	if (h_event->handle)
+		e.handle = slice_str(h_event->handle);
+	e.has_handle = h_event->handle != NULL;
+	if (h_event->status)
+		e.status = slice_str(h_event->status);
+	if (e.kind == EVENT_GAP)
+		e.reason = slice_str("unproven");
+	e.ops = arena_alloc(arena, e.n_ops * sizeof *e.ops);
+	for (uint32_t i = 0; i < e.n_ops; i++)
+		e.ops[i] = op_of(&h_event->changes[i]);
+	return (struct batch_event){ .e = e, .epoch = epoch, .payload = slice_of(h_event->commit_cid, CID_DIGEST) };
 }
 
-/* Decodes a .frames file (4-byte big-endian length before each message). */
-static void load(struct frames *f, const char *path, uint64_t epoch)
+/* Writes one batch until it is committed; deadlocks between workers are repeated as a worker would. */
+static bool write_batch(struct writer *w, const struct batch *b)
 {
-	FILE *in = fopen(path, "rb");
-	uint8_t head[4];
-
-	if (!in) {
-		perror(path);
-		exit(1);
-	}
-	while (fread(head, 1, 4, in) == 4) {
-		size_t n = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
-		struct batch_event be = { .epoch = epoch };
-		uint8_t *p = arena_alloc(&f->arena, n);
-		enum frame_status status;
-		struct err err;
-
-		if (fread(p, 1, n, in) != n)
-			break;
-		status = event_from_frame(slice_of(p, n), clock_wall_us(), &f->arena, &be.e, &err);
-		be.payload = slice_of(p, n);
-		if (status == FRAME_OK)
-			add(f, &be);
-		else if (status == FRAME_BAD)
-			fprintf(stderr, "bad frame: %s\n", err.text);
-	}
-	fclose(in);
-}
-
-static void disturb(struct frames *f, const struct options *o, uint64_t *rnd)
-{
-	int n = f->n;
-
-	for (int i = 0; i < n; i++)
-		if ((int)(next_random(rnd) % 100) < o->duplicate_percent) {
-			struct batch_event copy = f->events[i];
-
-			add(f, &copy);
-		}
-	for (int i = f->n - 1; o->shuffle && i > 0; i--) {
-		int j = (int)(next_random(rnd) % (uint64_t)(i + 1));
-		struct batch_event t = f->events[i];
-
-		f->events[i] = f->events[j];
-		f->events[j] = t;
-	}
-}
-
-static int write_all(struct frames *f, const struct options *o, uint64_t *rnd)
-{
-	static struct stats_slot stats;
-	struct writer w;
 	struct err err;
 
-	if (writer_init(&w, o->conninfo, "apply", (struct waiter){ wait_poll, NULL }, &stats, &err) < 0) {
-		fprintf(stderr, "%s\n", err.text);
-		return 1;
-	}
-	for (int i = 0; i < f->n;) {
-		int n = o->shuffle ? 1 + (int)(next_random(rnd) % (uint64_t)o->max_batch) : o->max_batch;
-		struct batch b = { .events = f->events + i, .n_events = n < f->n - i ? n : f->n - i };
-		enum write_status status = writer_write(&w, &b, &err);
+	for (int i = 0; i < MAX_TRIES; i++) {
+		enum write_status status = writer_write(w, b, &err);
 
-		if (status != WRITE_OK && status != WRITE_E_RETRY) {
-			fprintf(stderr, "%s\n", err.text);
-			return 1;
-		}
 		if (status == WRITE_OK)
-			i += b.n_events;
-		else
-			fprintf(stderr, "again: %s\n", err.text);
+			return true;
+		if (status != WRITE_E_RETRY)
+			break;
+		stats_add(w->stats, STAT_retries, 1);
 	}
-	writer_done(&w);
-	return 0;
+	printf("# batch not written: %s\n", err.text);
+	return false;
 }
 
-static const struct option long_options[] = {
-	{ "conninfo", required_argument, NULL, 'c' },
-	{ "seed", required_argument, NULL, 's' },
-	{ "epoch", required_argument, NULL, 'e' },
-	{ "batch", required_argument, NULL, 'b' },
-	{ "duplicate", required_argument, NULL, 'd' },
-	{ 0 },
-};
-
-int main(int argc, char **argv)
+static bool apply_batch(const struct apply *a, struct writer *w, int batch, struct arena *arena)
 {
-	struct options o = { .conninfo = "", .epoch = 1, .max_batch = 500 };
-	struct frames f = { 0 };
-	uint64_t rnd;
-	int c, r;
+	int first = batch ? a->plan->batch_end[batch - 1] : 0, n = a->plan->batch_end[batch] - first;
+	struct batch b = { 0 };
 
-	log_init("apply", LOG_WARNING);
-	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-		switch (c) {
-		case 'c':
-			o.conninfo = optarg;
+	arena_reset(arena);
+	b.events = arena_alloc(arena, (size_t)n * sizeof *b.events);
+	for (int i = first; i < first + n; i++) {
+		const struct delivery *d = &a->plan->deliveries[i];
+		const struct history *h = &a->world->histories[d->instance];
+
+		if (a->only >= 0 && d->instance != a->only)
+			continue;
+		if (a->epoch > 1 && h->events[d->event].kind == EVENT_GAP)
+			continue;
+		b.events[b.n_events++] = event_of(h, &h->events[d->event], a->epoch, arena);
+	}
+	return write_batch(w, &b);
+}
+
+/* A worker: takes lane after lane. */
+static bool work(const struct apply *a, struct shared *shared, int slot)
+{
+	struct arena arena = ARENA_INIT;
+	struct writer w;
+	struct err err;
+	bool good = true;
+
+	if (writer_init(&w, a->conninfo, "any-order", (struct waiter){ wait_poll, NULL }, &shared->stats[slot], &err) < 0) {
+		printf("# %s\n", err.text);
+		return false;
+	}
+	while (good) {
+		int lane = atomic_fetch_add(&shared->next_lane, 1);
+
+		if (lane >= a->plan->n_lanes)
 			break;
-		case 's':
-			o.seed = strtoull(optarg, NULL, 10);
-			o.shuffle = true;
-			break;
-		case 'e':
-			o.epoch = strtoull(optarg, NULL, 10);
-			break;
-		case 'b':
-			o.max_batch = atoi(optarg);
-			break;
-		case 'd':
-			o.duplicate_percent = atoi(optarg);
-			break;
-		default:
-			return 64;
+		for (int b = lane ? a->plan->lane_end[lane - 1] : 0; good && b < a->plan->lane_end[lane]; b++)
+			good = apply_batch(a, &w, b, &arena);
+	}
+	writer_done(&w);
+	arena_done(&arena);
+	return good;
+}
+
+static void show_stats(const struct shared *shared, int n)
+{
+	static const enum stats_id shown[] = { STAT_rows_changed, STAT_rows_unchanged, STAT_pending_created,
+		STAT_dead_letters, STAT_retries, STAT_bisections };
+
+	printf("#  ");
+	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+		uint64_t total = 0;
+
+		for (int j = 0; j < n; j++)
+			total += stats_get(&shared->stats[j], shown[i]);
+		printf(" %s=%llu", stats_info[shown[i]].name, (unsigned long long)total);
+	}
+	printf("\n");
+}
+
+bool apply_all(const struct apply *a)
+{
+	struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool good = shared != MAP_FAILED;
+	int status, n = 0;
+
+	fflush(stdout);
+	for (; good && n < a->n_workers; n++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			log_init("any-order", LOG_ERROR); /* dead letters are wanted here */
+			good = work(a, shared, n);
+			fflush(stdout);
+			_exit(good ? 0 : 1);
 		}
-	rnd = o.seed * 0x9e3779b97f4a7c15u + 1;
-	for (int i = optind; i < argc; i++)
-		load(&f, argv[i], o.epoch);
-	disturb(&f, &o, &rnd);
-	r = write_all(&f, &o, &rnd);
-	free(f.events);
-	arena_done(&f.arena);
-	return r;
+		good = pid > 0;
+	}
+	while (wait(&status) > 0)
+		good = good && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (shared != MAP_FAILED) {
+		show_stats(shared, n);
+		munmap(shared, sizeof *shared);
+	}
+	return good;
 }

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# A test that cannot fail proves nothing: for every rule of src/base/rules.h the program with that rule broken
+# must fail the test of any order, and the intact one must pass it. Built by `ninja broken-rules`.
+. "$(dirname "$0")/../lib.sh"
+
+seed=1 shuffles=200
+any_order=$build/tests/property/test-any-order
+
+# in_a_copy PROGRAM: runs it on a copy of the empty schema.
+in_a_copy() {
+	local copy=${PGDATABASE}_copy status
+
+	psql -XAtqd postgres -c "drop database if exists $copy" -c "create database $copy template $PGDATABASE" >/dev/null ||
+		return 2
+	PGDATABASE=$copy "$1" --seed $seed --shuffles $shuffles --workers 2 >"$T/out" 2>&1
+	status=$?
+	psql -XAtqd postgres -c "drop database if exists $copy" >/dev/null
+	return $status
+}
+
+intact() {
+	in_a_copy "$any_order" || { cut -c 1-400 "$T/out"; return 1; }
+}
+
+# The broken program must come as far as comparing dumps, and find them wrong.
+fails() {
+	in_a_copy "$any_order-$1"
+	[ $? -eq 1 ] && grep -q '^not ok .* as the model says\|^not ok .*every one of' "$T/out" &&
+		! grep -q '^not ok .*\(committed\|read\|made\)' "$T/out" && return
+	cut -c 1-400 "$T/out"
+	return 1
+}
+
+# The choices of the build option, in order.
+choices() {
+	sed -n "/'break_rule'/,/description/p" "$top/meson_options.txt" | grep -o "'[a-z_]*'" | tr -d "'" |
+		grep -vx 'break_rule\|combo\|none'
+}
+
+export PGOPTIONS="-c client_min_messages=warning"
+pg_start
+databases+=("${PGDATABASE}_copy")
+standpipe_conf
+STANDPIPE_INSTALLATION_KEY=$(printf '5a%.0s' {1..32}) standpipe migrate >"$T/migrate.log" 2>&1 || bail "migrate failed"
+is "the build option break_rule knows every rule" "$(choices)" "$("$any_order" --list-rules)"
+ok "with every rule in place the test passes" intact
+for rule in $("$any_order" --list-rules); do
+	ok "with $rule the test fails" fails "$rule"
+done
+echo "# $SECONDS s"
+plan
