@@ -124,34 +124,34 @@ static void log_dead(const struct merge *m)
 	}
 }
 
-/* One attempt at events[0..n) plus the dead letters in `extra` (of the same events). */
-static enum pg_class attempt(struct writer *w, const struct batch_event *events, int n,
-	const struct merged_dead *extra, struct pg_outcome *o)
+/* What follows from the outcome of a pipeline. */
+static enum pg_class finish(struct writer *w, const struct merge *m, const struct write_sent *sent,
+	const struct pg_outcome *o)
 {
-	struct merge m;
-	struct write_sent sent;
-	enum pg_class class;
-
-	arena_reset(&w->arena);
-	if (extra) {
-		merge_events(&m, &w->arena, &w->ident, NULL, 0);
-		merge_dead(&m, extra);
-	} else {
-		merge_events(&m, &w->arena, &w->ident, events, n);
-	}
-	write_queue(w, &m, &sent);
-	class = pg_run(w->pg, o);
-	if (class == PG_OK) {
-		learn(w, &m);
-		count(w, &sent, o);
-		log_dead(&m);
+	if (o->class == PG_OK) {
+		learn(w, m);
+		count(w, sent, o);
+		log_dead(m);
 	} else {
 		known_clear(&w->known_actors);
 		known_clear(&w->known_keys);
 	}
-	if (class == PG_DOWN || class == PG_STOP)
+	if (o->class == PG_DOWN || o->class == PG_STOP)
 		w->have_ident = false; /* not connected any more */
-	return class;
+	return o->class;
+}
+
+/* One attempt at events[0..n). */
+static enum pg_class attempt(struct writer *w, const struct batch_event *events, int n, struct pg_outcome *o)
+{
+	struct merge m;
+	struct write_sent sent;
+
+	arena_reset(&w->arena);
+	merge_events(&m, &w->arena, &w->ident, events, n);
+	write_queue(w, &m, &sent);
+	o->class = pg_run(w->pg, o);
+	return finish(w, &m, &sent, o);
 }
 
 /* The event alone is refused by PostgreSQL: it becomes a dead letter, verbatim. */
@@ -160,9 +160,15 @@ static enum pg_class dead_letter(struct writer *w, const struct batch_event *be,
 {
 	struct merged_dead d = { .epoch = be->epoch, .seq = be->e.seq, .op = -1, .class = "data",
 		.reason = slice_str(why->err.text), .did = be->e.did, .bytes = be->payload };
+	struct merge m;
+	struct write_sent sent;
 
 	memcpy(d.sqlstate, why->sqlstate, sizeof d.sqlstate);
-	return attempt(w, NULL, 0, &d, o);
+	arena_reset(&w->arena);
+	merge_events(&m, &w->arena, &w->ident, be, 1);
+	write_queue_dead(w, &m, &d, &sent);
+	o->class = pg_run(w->pg, o);
+	return finish(w, &m, &sent, o);
 }
 
 struct range {
@@ -179,7 +185,7 @@ static enum pg_class write_ranges(struct writer *w, const struct batch_event *ev
 	while (depth) {
 		struct range r = stack[--depth];
 		struct pg_outcome o, dead;
-		enum pg_class class = attempt(w, events + r.from, r.n, NULL, &o);
+		enum pg_class class = attempt(w, events + r.from, r.n, &o);
 
 		if (class == PG_DATA && r.n > 1) {
 			stats_add(w->stats, STAT_bisections, 1);
@@ -190,6 +196,8 @@ static enum pg_class write_ranges(struct writer *w, const struct batch_event *ev
 			class = dead_letter(w, &events[r.from], &o, &dead);
 			if (class != PG_OK)
 				*err = dead.err;
+			if (class == PG_DATA)
+				class = PG_RETRY; /* not even the dead letter: never give up on the event */
 			pg_outcome_done(&dead);
 		} else if (class != PG_OK) {
 			*err = o.err;
@@ -204,12 +212,8 @@ static enum pg_class write_ranges(struct writer *w, const struct batch_event *ev
 enum write_status writer_write(struct writer *w, const struct batch *b, struct err *err)
 {
 	enum write_status status = writer_connect(w, err);
-	enum pg_class class;
 
 	if (status != WRITE_OK || !b->n_events)
 		return status;
-	class = write_ranges(w, b->events, b->n_events, err);
-	if (class == PG_DATA) /* not even the dead letter could be stored: never give up on the event */
-		return WRITE_E_RETRY;
-	return status_of(class);
+	return status_of(write_ranges(w, b->events, b->n_events, err));
 }

@@ -343,3 +343,22 @@ void write_queue(struct writer *w, struct merge *m, struct write_sent *ret)
 	ret->dead_letters = send(w, &n_sent, &sql_dead_letters, dead_params(w, m));
 	pg_tx_commit(w->pg);
 }
+
+void write_queue_dead(struct writer *w, struct merge *m, const struct merged_dead *dead, struct write_sent *ret)
+{
+	struct row row;
+	int n_sent = 0;
+
+	for (int c = 0; c < n_collections; c++)
+		for (int i = 0; i < m->records[c].n; i++)
+			merge_row(m, c, m->records[c].items[i], &w->scratch, &row);
+	merge_sort_needs(m);
+	m->n_dead = 0;
+	merge_dead(m, dead);
+	*ret = (struct write_sent){ .keys = -1, .pending_done = -1 };
+	pg_tx_begin(w->pg, false);
+	send(w, &n_sent, &sql_pending_again, own_key_params(w, m));
+	ret->dead_letters = send(w, &n_sent, &sql_dead_letters, dead_params(w, m));
+	pg_tx_commit(w->pg);
+	m->actors.n = m->keys.n = 0; /* nothing was made that could be known */
+}

@@ -17,6 +17,9 @@ struct write_sent {
 
 /* Takes the rows of m and queues both transactions on w->pg. */
 void write_queue(struct writer *w, struct merge *m, struct write_sent *ret);
+/* Queues the dead letter of the only event of m instead of its rows. Its own keys, which an attempt before may
+ * have made, become missing parents, unless they have content. */
+void write_queue_dead(struct writer *w, struct merge *m, const struct merged_dead *dead, struct write_sent *ret);
 /* A key as one number, for the cache of known ones. */
 uint64_t write_key_id(const struct merged_key *k);
 

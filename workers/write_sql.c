@@ -61,6 +61,12 @@ const struct pg_stmt sql_pending_done = { "pending_done",
 	"DELETE FROM standpipe.pending p USING unnest($1::bigint[], $2::bigint[], $3::smallint[]) AS u (rkey, actor, kind)\n"
 	"WHERE p.rkey = u.rkey AND p.actor = u.actor AND p.kind = u.kind" };
 
+const struct pg_stmt sql_pending_again = { "pending_again",
+	"INSERT INTO standpipe.pending (rkey, actor, kind)\n"
+	"SELECT k.rkey, k.actor, k.kind FROM unnest($1::bigint[], $2::bigint[], $3::smallint[]) AS u (rkey, actor, kind)\n"
+	"JOIN bsky.keys k ON k.rkey = u.rkey AND k.actor = u.actor AND k.kind = u.kind\n"
+	"WHERE NOT bsky.has_content(k.rkey, k.actor, k.kind) ON CONFLICT DO NOTHING" };
+
 const struct pg_stmt sql_gaps = { "gaps",
 	"INSERT INTO standpipe.gaps (epoch, after_epoch, after_seq, first_seq, reason)\n"
 	"SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) ON CONFLICT DO NOTHING" };

@@ -28,6 +28,7 @@ extern const struct pg_stmt sql_repo_syncs; /* actor[], rev[], data[] */
 extern const struct pg_stmt sql_account_states; /* actor[], handle[], handle_epoch[], handle_seq[], active[], status[],
 						   account_epoch[], account_seq[], purge_epoch[], purge_seq[] */
 extern const struct pg_stmt sql_pending_done; /* rkey[], actor[], kind[] */
+extern const struct pg_stmt sql_pending_again; /* rkey[], actor[], kind[]: the keys among them without content */
 extern const struct pg_stmt sql_gaps;	      /* epoch[], after_epoch[], after_seq[], first_seq[], reason[] */
 extern const struct pg_stmt sql_dead_letters; /* epoch[], seq[], op[], class[], reason[], sqlstate[], did[], collection[], rkey[], bytes[] */
 
