@@ -88,6 +88,21 @@ static void give_up(struct reader_append *a, enum stream_status status, const st
 
 /* ---- depth ---- */
 
+/* Reading stops, and what would let it go on. */
+static void log_paused(const struct reader_append *a, const struct stream_depth *d, bool for_memory)
+{
+	if (for_memory)
+		log_warning("reader.paused",
+			"redis_memory=%" PRIu64 " maxmemory=%" PRIu64 " depth_events=%" PRIu64
+			" action=\"Redis holds more than 80 %% of maxmemory: CONFIG SET maxmemory %" PRIu64 "\"",
+			d->used_memory, d->max_memory, d->events, d->max_memory * 2);
+	else
+		log_notice("reader.paused",
+			"depth_events=%" PRIu64 " max_events=%" PRId64 " depth_bytes=%" PRIu64 " max_bytes=%" PRId64
+			" action=\"waiting for the workers\"",
+			d->events, a->o.max_events, d->bytes, a->o.max_bytes);
+}
+
 /* Compares the depth with the limits; what was exceeded must fall below 90 % again. */
 static void judge_depth(struct reader_append *a, const struct stream_depth *d)
 {
@@ -102,11 +117,10 @@ static void judge_depth(struct reader_append *a, const struct stream_depth *d)
 	stats_set(o->stats, STAT_depth_events, d->events);
 	stats_set(o->stats, STAT_depth_bytes, d->bytes);
 	stats_set(o->stats, STAT_redis_memory_bytes, d->used_memory);
-	if (was ? under : over)
-		log_notice(was ? "reader.resumed" : "reader.paused",
-			"depth_events=%" PRIu64 " depth_bytes=%" PRIu64 " redis_memory=%" PRIu64
-			" max_events=%" PRIu64 " max_bytes=%" PRIu64 " memory_limit=%" PRIu64,
-			d->events, d->bytes, d->used_memory, max_events, max_bytes, max_memory);
+	if (!was && over)
+		log_paused(a, d, d->used_memory > max_memory);
+	else if (was && under)
+		log_notice("reader.resumed", "depth_events=%" PRIu64 " redis_memory=%" PRIu64, d->events, d->used_memory);
 	set_pressure(a, PRESSURE_DEPTH, was ? !under : over);
 }
 
