@@ -35,7 +35,7 @@ static void add_bad(struct batch *b, uint64_t epoch, uint64_t seq, struct slice 
 {
 	struct batch_event *be = new_event(b);
 
-	*be = (struct batch_event){ .epoch = epoch, .payload = bytes };
+	*be = (struct batch_event){ .epoch = epoch, .bytes = bytes };
 	be->e = (struct event){ .kind = EVENT_BAD, .seq = seq, .bytes = bytes,
 		.reason = arena_copy(&b->arena, slice_str(reason)) };
 }
@@ -52,7 +52,8 @@ static void add_event(struct batch *b, uint64_t epoch, const struct pack_event *
 		return;
 	}
 	be = new_event(b);
-	*be = (struct batch_event){ .e = e, .epoch = epoch, .payload = pe->payload };
+	*be = (struct batch_event){ .e = e, .epoch = epoch };
+	be->bytes = slice_of(pe->payload.p - PACK_EVENT_HEAD, pe->payload.n + PACK_EVENT_HEAD);
 	if (e.time_us > 0 && (uint64_t)e.time_us > b->newest_time_us)
 		b->newest_time_us = (uint64_t)e.time_us;
 }

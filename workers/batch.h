@@ -17,7 +17,7 @@
 struct batch_event {
 	struct event e;
 	uint64_t epoch;
-	struct slice payload; /* as it was in the pack: what a dead letter keeps */
+	struct slice bytes; /* as it was in the pack, with its head: what a dead letter keeps */
 };
 
 enum { BATCH_MAX_READS = 64 };

@@ -159,7 +159,7 @@ static enum pg_class dead_letter(struct writer *w, const struct batch_event *be,
 	struct pg_outcome *o)
 {
 	struct merged_dead d = { .epoch = be->epoch, .seq = be->e.seq, .op = -1, .class = "data",
-		.reason = slice_str(why->err.text), .did = be->e.did, .bytes = be->payload };
+		.reason = slice_str(why->err.text), .did = be->e.did, .bytes = be->bytes };
 	struct merge m;
 	struct write_sent sent;
 

@@ -60,7 +60,7 @@ static struct batch_event event_of(const struct history *h, const struct happeni
 	e.ops = arena_alloc(arena, e.n_ops * sizeof *e.ops);
 	for (uint32_t i = 0; i < e.n_ops; i++)
 		e.ops[i] = op_of(&h_event->changes[i]);
-	return (struct batch_event){ .e = e, .epoch = epoch, .payload = slice_of(h_event->commit_cid, CID_DIGEST) };
+	return (struct batch_event){ .e = e, .epoch = epoch, .bytes = slice_of(h_event->commit_cid, CID_DIGEST) };
 }
 
 /* Writes one batch until it is committed; deadlocks between workers are repeated as a worker would. */
