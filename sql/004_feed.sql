@@ -53,3 +53,15 @@ FROM bsky.actors a
     LEFT JOIN bsky.repo_syncs y ON y.actor = a.id;
 COMMENT ON COLUMN bsky.accounts.desynchronized IS
     'The repo''s host stated a root (#sync) that the commits seen here do not lead to: records may be missing';
+
+-- Derived, not counted on the way: an operator looks once in a while, the workers write all the time.
+CREATE VIEW standpipe.collections_seen AS
+SELECT g.collection, g.records, g.deleted, 'at://' || a.did || '/' || g.collection || '/' || bsky.rkey(o.rkey, o.rkey_text) AS sample
+FROM (SELECT collection, count(*) FILTER (WHERE cid <> '') AS records, count(*) FILTER (WHERE cid = '') AS deleted
+      FROM bsky.other_records GROUP BY collection) g
+    CROSS JOIN LATERAL (SELECT rkey, rkey_text, actor FROM bsky.other_records x
+        WHERE x.collection = g.collection ORDER BY rkey DESC LIMIT 1) o
+    JOIN bsky.actors a ON a.id = o.actor
+ORDER BY g.records DESC, g.collection;
+COMMENT ON VIEW standpipe.collections_seen IS
+    'Collections without a table of their own, with their number of records and the newest as a sample: a new lexicon shows here';

@@ -33,7 +33,7 @@ struct conf {
 		uint64_t start_seq;
 		char *collections[CONF_MAX_COLLECTIONS]; /* NSIDs, "prefix.*", or "*" */
 		int n_collections;
-		char *verify;		/* "none" | "blocks" */
+		char *verify;		/* "blocks" */
 		char *ca_file;		/* "" = the system's */
 		double idle_timeout;	/* seconds without a frame or pong before the link counts as dead */
 	} source;

@@ -27,7 +27,7 @@ const struct conf_key conf_keys[] = {
 		.accepted = "1..64 of \"*\", \"app.bsky.feed.*\" or an NSID",
 		.meaning = "which collections are kept" },
 	{ AT(source, verify), .type = CONF_STRING, .owner = OWNER_READER, .text = "blocks",
-		.words = { "none", "blocks" }, .meaning = "blocks: compare every record's bytes with its CID" },
+		.words = { "blocks" }, .meaning = "blocks: compare every record's bytes with its CID; signatures are not checked" },
 	{ AT(source, ca_file), .type = CONF_STRING, .owner = OWNER_READER, .text = "",
 		.valid = conf_is_path, .accepted = "\"\" (the system's) or an absolute path",
 		.meaning = "certificate authorities for wss" },
@@ -94,9 +94,9 @@ const struct conf_key conf_keys[] = {
 
 	{ AT(identity, plc_url), .type = CONF_STRING, .owner = OWNER_READER,
 		.text = "https://plc.directory", .valid = conf_is_http_url,
-		.accepted = "http://host[:port][/path] or https://...", .meaning = "directory of did:plc" },
+		.accepted = "http://host[:port][/path] or https://...", .meaning = "directory of did:plc; used by nothing yet" },
 	{ AT(identity, allow_loopback), .type = CONF_BOOL, .owner = OWNER_READER,
-		.meaning = "ask hosts on loopback and private addresses too (only for tests)" },
+		.meaning = "ask hosts on loopback and private addresses too; used by nothing yet" },
 
 	{ AT(http, listen), .type = CONF_STRING, .owner = OWNER_MONITOR, .text = "127.0.0.1:9464",
 		.valid = conf_is_listen, .accepted = "\"\" (off) or host:port",

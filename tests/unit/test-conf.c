@@ -143,7 +143,7 @@ static void test_values(void)
 
 /* One key set to something else than its default, so that printing is seen to carry it. */
 static const char *const variants[] = {
-	"", "source: { urls = [\"ws://a/b?c=d\"]; start = \"oldest\"; verify = \"none\"; idle_timeout = 0.1e2; }",
+	"", "source: { urls = [\"ws://a/b?c=d\"]; start = \"oldest\"; idle_timeout = 0.1e2; }",
 	"redis: { url = \"redis://:p@ss\\\"w\\\\ord@h:1/2\"; max_bytes = 999999999999L; replay_events = 0; }",
 	"postgres: { conninfo = \"host=a password='it\\\\'s' port=1\"; }",
 	"workers: { count = 64; claim_interval = 0.3333333333333333; }",
