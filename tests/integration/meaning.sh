@@ -298,7 +298,9 @@ serve_cases 1 4096
 check_cases "one batch, "
 standpipe_stop
 relay_stop
-serve_cases 3 1
+serve_cases 3 1 --rate 60
+ok "most events were a pack of their own" test "$(redis xlen "$stream")" -gt $((3 * $(last_seq "$T/cases.frames") / 4))
 check_cases "three workers, "
+ok "standpipe fsck finds nothing wrong" standpipe fsck --cids
 is "no dead letters" "$(sql 'select count(*) from standpipe.dead_letters')" 0
 plan

@@ -68,12 +68,13 @@ counts() {
 		where rkey = bsky.rkey_id('${2#*/}') and actor = bsky.actor_id('$(did "${2%/*}")')" "$3|$4|$5|$6"
 }
 
-# serve_cases WORKERS BATCH_EVENTS: the script into a new database.
+# serve_cases WORKERS BATCH_EVENTS [RELAY OPTIONS]: the script into a new database. With --rate 60 nearly every
+# event is a pack of its own, so that workers cannot get two of them at once.
 serve_cases() {
 	"$frames" <"$script" >"$T/cases.frames" || bail "no frames"
 	pg_start
 	redis flushall >/dev/null
-	relay_start serve "$T/cases.frames"
+	relay_start serve "$T/cases.frames" "${@:3}"
 	set_workers="count = $1; batch_events = $2;"
 	standpipe_start
 	ok "$1 workers, batches of $2: every event is committed and acknowledged" \
@@ -86,4 +87,31 @@ check_cases() {
 	for i in "${!claims[@]}"; do
 		is "$1${claims[i]}" "$(sql "${queries[i]}")" "${answers[i]}"
 	done
+}
+
+# lock STATEMENT: a session of its own holds the lock that the statement takes, until unlock.
+lock() {
+	[ -n "${locker_pid-}" ] || {
+		coproc locker { psql -XAtq; }
+		servers+=("$locker_PID")
+		locker_pid=$locker_PID
+	}
+	echo "begin; $1; select 1;" >&"${locker[1]}"
+	read -r -t 20 _ <&"${locker[0]}" || bail "no lock: $1"
+}
+
+unlock() {
+	echo "rollback;" >&"${locker[1]}"
+}
+
+# A worker waits for a lock on table $1.
+stands_before() {
+	[ "$(sql "select count(*) from pg_locks where not granted and relation = '$1'::regclass")" -gt 0 ]
+}
+
+# serve_more [RELAY OPTIONS]: the script as it now is; standpipe goes on behind what it has.
+serve_more() {
+	relay_stop
+	"$frames" <"$script" >"$T/cases.frames" || bail "no frames"
+	relay_start serve "$T/cases.frames" --listen "${relay_url#ws://}" "$@"
 }
