@@ -47,10 +47,12 @@ static void put_collection(const struct collection *c, struct buf *out)
 	sql_upsert(c, out);
 	buf_add_str(out, ";\n");
 	if (needs_keys(c))
-		put_beside("In the transaction before it, what its foreign keys refer to, and the pending rows of"
-			   " what is missing", &sql_keys, out);
+		put_beside("In the transaction before it, what its foreign keys refer to, and the "
+			   "pending rows of what is missing",
+			&sql_keys, out);
 	if (c->kind != KIND_NONE)
-		put_beside("After it, the end of the pending rows of the records that it brought", &sql_pending_done, out);
+		put_beside("After it, the end of the pending rows of the records that it brought",
+			&sql_pending_done, out);
 }
 
 /* Prints the statements of one collection, or with "all" of each. */
@@ -70,7 +72,9 @@ static int print_sql(const char *nsid)
 		buf_printf(&out, "-- %s has no table of its own\n", nsid);
 		put_collection(&collections[0], &out);
 	} else {
-		fprintf(stderr, "standpipe config: %s is neither the NSID of a collection nor \"all\"\n", nsid);
+		fprintf(stderr,
+			"standpipe config: %s is neither the NSID of a collection nor \"all\"\n",
+			nsid);
 		return EXIT_USAGE_ERROR;
 	}
 	fputs(buf_str(&out), stdout);
@@ -98,13 +102,13 @@ static int print_conf(const char *path)
 static int parse(int argc, char **argv, struct arguments *ret)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "sql", required_argument, NULL, 's' },
-		{ 0 },
+		{"config", required_argument, NULL, 'c'},
+		{"sql", required_argument, NULL, 's'},
+		{0},
 	};
 	int o;
 
-	*ret = (struct arguments){ 0 };
+	*ret = (struct arguments){0};
 	optind = 0;
 	while ((o = getopt_long(argc, argv, "c:", options, NULL)) >= 0) {
 		if (o == 'c')

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * fsck - proves that the database holds together: one line per check, the rows that are wrong below it
+ * fsck - proves that the database holds together: a line per check, below it the rows that are wrong
  *
  * Reads only. The checks are the table in fsck_checks.c.
  */
@@ -53,8 +53,10 @@ static void show_cids_progress(const struct fsck_cids *so_far)
 	double seconds = (double)so_far->elapsed_us / 1e6;
 	char text[100];
 
-	snprintf(text, sizeof text, "cids: %" PRId64 " of about %" PRId64 " records, %.0f per second", so_far->n_checked,
-		so_far->n_expected, seconds > 0 ? (double)so_far->n_checked / seconds : 0);
+	snprintf(text, sizeof text,
+		"cids: %" PRId64 " of about %" PRId64 " records, %.0f per second",
+		so_far->n_checked, so_far->n_expected,
+		seconds > 0 ? (double)so_far->n_checked / seconds : 0);
 	show_progress(text);
 }
 
@@ -74,7 +76,8 @@ static void print_text(const struct fsck_check *check, struct fsck_finding *foun
 		return;
 	}
 	printf("FAILED  %-16s not so: %s\n", check->name, check->proves);
-	printf("        %s%" PRId64 " row%s\n", found->more ? "more than " : "", found->n_rows, found->n_rows == 1 ? "" : "s");
+	printf("        %s%" PRId64 " row%s\n", found->more ? "more than " : "", found->n_rows,
+		found->n_rows == 1 ? "" : "s");
 	print_examples(&found->examples, "          ");
 	if (found->n_rows > FSCK_EXAMPLES)
 		printf("          ...\n");
@@ -97,7 +100,8 @@ static void print_json(const struct fsck_check *check, struct fsck_finding *foun
 	add_member(&out, "proves", check->proves);
 	if (found->n_rows)
 		add_member(&out, "to_do", check->to_do);
-	buf_printf(&out, "\"rows\":%" PRId64 ",\"more\":%s,\"examples\":[", found->n_rows, found->more ? "true" : "false");
+	buf_printf(&out, "\"rows\":%" PRId64 ",\"more\":%s,\"examples\":[", found->n_rows,
+		found->more ? "true" : "false");
 	if (found->examples.n > 0)
 		found->examples.n--; /* the last line's end */
 	for (size_t i = 0; i < found->examples.n; i++)
@@ -120,13 +124,15 @@ static void report(struct fsck *f, const struct fsck_check *check, struct fsck_f
 
 /* ---- checks ---- */
 
-static enum pg_class query(struct fsck *f, const struct fsck_check *check, struct pg_result **ret, struct err *err)
+static enum pg_class query(
+	struct fsck *f, const struct fsck_check *check, struct pg_result **ret, struct err *err)
 {
 	struct buf sql = BUF_INIT, all = BUF_INIT;
 	enum pg_class class;
 
 	fsck_check_sql(check, &sql);
-	buf_printf(&all, "SELECT row_to_json(r) FROM (%s) r LIMIT %d", buf_str(&sql), MAX_FOUND + 1);
+	buf_printf(
+		&all, "SELECT row_to_json(r) FROM (%s) r LIMIT %d", buf_str(&sql), MAX_FOUND + 1);
 	class = pg_query(f->pg, buf_str(&all), 0, NULL, ret, err);
 	buf_done(&sql);
 	buf_done(&all);
@@ -170,10 +176,10 @@ static void add_rows(struct fsck_finding *found, const struct pg_result *r)
 }
 
 /* Looks again after a while: only what was there before and still is counts. */
-static enum pg_class settle(struct fsck *f, const struct fsck_check *check, const struct pg_result *before,
-	struct fsck_finding *found, struct err *err)
+static enum pg_class settle(struct fsck *f, const struct fsck_check *check,
+	const struct pg_result *before, struct fsck_finding *found, struct err *err)
 {
-	struct timespec pause = { .tv_sec = SETTLE_S };
+	struct timespec pause = {.tv_sec = SETTLE_S};
 	struct pg_result *after = NULL;
 	const char **known;
 	enum pg_class class;
@@ -196,7 +202,7 @@ static enum pg_class settle(struct fsck *f, const struct fsck_check *check, cons
 
 static enum pg_class run_check(struct fsck *f, const struct fsck_check *check, struct err *err)
 {
-	struct fsck_finding found = { 0 };
+	struct fsck_finding found = {0};
 	struct pg_result *r = NULL;
 	enum pg_class class;
 
@@ -216,13 +222,17 @@ static enum pg_class run_check(struct fsck *f, const struct fsck_check *check, s
 static enum pg_class run_cids(struct fsck *f, const char *conninfo, struct err *err)
 {
 	char proves[120];
-	struct fsck_check check = { .name = "cids", .proves = proves,
-		.to_do = "the record is not what its author signed: fetch it again (standpipe rewind), or restore the row" };
+	struct fsck_check check = {.name = "cids",
+		.proves = proves,
+		.to_do = "the record is not what its author signed: fetch it again (standpipe "
+			 "rewind), or restore the row"};
 	struct fsck_cids cids;
-	enum pg_class class = fsck_cids(conninfo, isatty(STDERR_FILENO) ? show_cids_progress : NULL, &cids, err);
+	enum pg_class class =
+		fsck_cids(conninfo, isatty(STDERR_FILENO) ? show_cids_progress : NULL, &cids, err);
 
 	if (class == PG_OK) {
-		snprintf(proves, sizeof proves, "every record gives its CID back (%" PRId64 " in %.1f s, %.0f per second)",
+		snprintf(proves, sizeof proves,
+			"every record gives its CID back (%" PRId64 " in %.1f s, %.0f per second)",
 			cids.n_checked, (double)cids.elapsed_us / 1e6,
 			(double)cids.n_checked * 1e6 / (double)(cids.elapsed_us + 1));
 		report(f, &check, &cids.found);
@@ -235,11 +245,13 @@ static enum pg_class run_cids(struct fsck *f, const char *conninfo, struct err *
 static enum pg_class check_version(struct fsck *f, struct err *err)
 {
 	struct pg_result *r = NULL;
-	enum pg_class class = pg_query(f->pg, "SELECT max(version) FROM standpipe.schema_version", 0, NULL, &r, err);
+	enum pg_class class = pg_query(
+		f->pg, "SELECT max(version) FROM standpipe.schema_version", 0, NULL, &r, err);
 	const char *version = class == PG_OK ? pg_text(r, 0, 0) : NULL;
 
 	if (class == PG_OK && (!version || strtol(version, NULL, 10) != SCHEMA_VERSION)) {
-		err_set(err, "the schema is at version %s, this program needs %d", version ? version : "none", SCHEMA_VERSION);
+		err_set(err, "the schema is at version %s, this program needs %d",
+			version ? version : "none", SCHEMA_VERSION);
 		class = PG_SCHEMA;
 	}
 	pg_result_free(r);
@@ -271,14 +283,14 @@ static int check_all(struct fsck *f, const char *conninfo, bool cids)
 static int parse(int argc, char **argv, struct arguments *ret)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "cids", no_argument, NULL, 'i' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
+		{"config", required_argument, NULL, 'c'},
+		{"cids", no_argument, NULL, 'i'},
+		{"json", no_argument, NULL, 'j'},
+		{0},
 	};
 	int o;
 
-	*ret = (struct arguments){ 0 };
+	*ret = (struct arguments){0};
 	optind = 0;
 	while ((o = getopt_long(argc, argv, "c:", options, NULL)) >= 0) {
 		if (o == 'c')
@@ -295,9 +307,11 @@ static int parse(int argc, char **argv, struct arguments *ret)
 
 static int run(const struct conf *conf, const struct arguments *a)
 {
-	struct pg_options options = { .conninfo = conf->postgres.conninfo, .application_name = "standpipe fsck",
-		.waiter = { wait_poll, NULL }, .whole_tables = true };
-	struct fsck f = { .json = a->json };
+	struct pg_options options = {.conninfo = conf->postgres.conninfo,
+		.application_name = "standpipe fsck",
+		.waiter = {wait_poll, NULL},
+		.whole_tables = true};
+	struct fsck f = {.json = a->json};
 	struct err err;
 	int status;
 

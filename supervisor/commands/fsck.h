@@ -2,7 +2,7 @@
  *
  * fsck - what fsck.c (the command), fsck_checks.c (THE table of checks) and fsck_cids.c share
  *
- * A check is one query whose rows are what is wrong: none is good. Nothing here changes the database.
+ * A check is one query whose rows are what is wrong: none is good. All of it only reads.
  */
 #ifndef SUPERVISOR_COMMANDS_FSCK_H
 #define SUPERVISOR_COMMANDS_FSCK_H
@@ -18,7 +18,7 @@ struct fsck_check {
 	const char *proves; /* what is so if there are no rows */
 	const char *to_do;  /* if there are */
 	enum fsck_scope scope;
-	bool settles; /* a worker's unfinished batch may show for a moment: what is found must last */
+	bool settles;	   /* an unfinished batch may show for a moment: what is found must last */
 	const char *sql; /* with {names} that fsck_checks.c fills in */
 };
 
@@ -43,7 +43,7 @@ struct fsck_cids {
 	struct fsck_finding found;
 };
 
-/* Rebuilds every record that is live or waiting and compares its CID. progress is called now and then. */
+/* Rebuilds every record that is live or waiting and compares its CID; progress may be NULL. */
 enum pg_class fsck_cids(const char *conninfo, void (*progress)(const struct fsck_cids *so_far),
 	struct fsck_cids *ret, struct err *err) NODISCARD;
 

@@ -17,20 +17,22 @@ struct foreign_key {
 	char columns[MAX_FK_COLUMNS][48];
 };
 
-static void add_fk(struct foreign_key *ret, int *n, const char *schema, const char *table, const char *actor)
+static void add_fk(
+	struct foreign_key *ret, int *n, const char *schema, const char *table, const char *actor)
 {
 	assert(*n < MAX_FOREIGN_KEYS);
-	ret[*n] = (struct foreign_key){ schema, table, 1, { "" } };
+	ret[*n] = (struct foreign_key){schema, table, 1, {""}};
 	snprintf(ret[(*n)++].columns[0], sizeof ret->columns[0], "%s", actor);
 }
 
 /* prefix is the reference's name with its underscore; "": the row's own key. */
-static void add_key_fk(struct foreign_key *ret, int *n, const char *schema, const char *table, const char *prefix)
+static void add_key_fk(
+	struct foreign_key *ret, int *n, const char *schema, const char *table, const char *prefix)
 {
-	static const char *const suffixes[MAX_FK_COLUMNS] = { "rkey", "actor", "kind" };
+	static const char *const suffixes[MAX_FK_COLUMNS] = {"rkey", "actor", "kind"};
 
 	assert(*n < MAX_FOREIGN_KEYS);
-	ret[*n] = (struct foreign_key){ schema, table, MAX_FK_COLUMNS, { "" } };
+	ret[*n] = (struct foreign_key){schema, table, MAX_FK_COLUMNS, {""}};
 	for (int i = 0; i < MAX_FK_COLUMNS; i++)
 		snprintf(ret[*n].columns[i], sizeof ret->columns[i], "%s%s", prefix, suffixes[i]);
 	(*n)++;
@@ -38,7 +40,8 @@ static void add_key_fk(struct foreign_key *ret, int *n, const char *schema, cons
 
 static bool is_reference(const struct column *col)
 {
-	return col->type == COLUMN_REF || col->type == COLUMN_STRONGREF || col->type == COLUMN_QUOTE;
+	return col->type == COLUMN_REF || col->type == COLUMN_STRONGREF ||
+	       col->type == COLUMN_QUOTE;
 }
 
 static void add_collection_fks(struct foreign_key *ret, int *n, const struct collection *c)
@@ -86,7 +89,8 @@ static const char *target(const struct foreign_key *fk)
 	return fk->n_columns == 1 ? "actors" : "keys";
 }
 
-static void put_fk_columns(const struct foreign_key *fk, const char *before, const char *between, struct buf *out)
+static void put_fk_columns(
+	const struct foreign_key *fk, const char *before, const char *between, struct buf *out)
 {
 	for (int i = 0; i < fk->n_columns; i++)
 		buf_printf(out, "%s%s%s", i ? between : "", before, fk->columns[i]);
@@ -152,7 +156,7 @@ static void put_target(const struct place *p, struct buf *out)
 
 static void put_dangling(const struct place *p, struct buf *out)
 {
-	static const char *const of_actors[] = { "id" }, *const of_keys[] = { "rkey", "actor", "kind" };
+	static const char *const of_actors[] = {"id"}, *const of_keys[] = {"rkey", "actor", "kind"};
 	const char *const *names = p->fk->n_columns == 1 ? of_actors : of_keys;
 
 	buf_printf(out, "NOT EXISTS (SELECT FROM bsky.%s p WHERE ", target(p->fk));
@@ -184,7 +188,8 @@ static void put_present(const struct place *p, struct buf *out)
 
 	(void)p;
 	for (int kind = 1; kind < N_KINDS; kind++) {
-		buf_printf(out, "%sSELECT rkey, actor, kind FROM bsky.%s", glue, collection_of_kind((enum kind)kind)->table);
+		buf_printf(out, "%sSELECT rkey, actor, kind FROM bsky.%s", glue,
+			collection_of_kind((enum kind)kind)->table);
 		glue = " UNION ALL ";
 	}
 }
@@ -193,17 +198,17 @@ static const struct name {
 	const char *name;
 	void (*put)(const struct place *p, struct buf *out);
 } names[] = {
-	{ "table", put_table },
-	{ "nsid", put_nsid },
-	{ "content", put_content },
-	{ "reference", put_reference },
-	{ "allowed_kinds", put_allowed_kinds },
-	{ "columns", put_columns },
-	{ "values", put_values },
-	{ "target", put_target },
-	{ "dangling", put_dangling },
-	{ "expected", put_expected },
-	{ "present", put_present },
+	{"table", put_table},
+	{"nsid", put_nsid},
+	{"content", put_content},
+	{"reference", put_reference},
+	{"allowed_kinds", put_allowed_kinds},
+	{"columns", put_columns},
+	{"values", put_values},
+	{"target", put_target},
+	{"dangling", put_dangling},
+	{"expected", put_expected},
+	{"present", put_present},
 };
 
 static const struct name *name_find(struct slice s)
@@ -238,7 +243,7 @@ static void put_references(struct buf *out, const char *sql, const struct collec
 {
 	for (const struct column *col = c->columns; col->name; col++)
 		if (is_reference(col))
-			put_piece(out, sql, &(struct place){ .c = c, .ref = col });
+			put_piece(out, sql, &(struct place){.c = c, .ref = col});
 }
 
 void fsck_check_sql(const struct fsck_check *check, struct buf *out)
@@ -248,13 +253,13 @@ void fsck_check_sql(const struct fsck_check *check, struct buf *out)
 
 	buf_reset(out);
 	if (check->scope == FSCK_ONCE)
-		put_piece(out, check->sql, &(struct place){ 0 });
+		put_piece(out, check->sql, &(struct place){0});
 	for (int i = 0; check->scope == FSCK_EACH_TABLE && i < n_collections; i++)
-		put_piece(out, check->sql, &(struct place){ .c = &collections[i] });
+		put_piece(out, check->sql, &(struct place){.c = &collections[i]});
 	for (int i = 0; check->scope == FSCK_EACH_REFERENCE && i < n_collections; i++)
 		put_references(out, check->sql, &collections[i]);
 	for (int i = 0; check->scope == FSCK_EACH_FOREIGN_KEY && i < n_fks; i++)
-		put_piece(out, check->sql, &(struct place){ .fk = &fks[i] });
+		put_piece(out, check->sql, &(struct place){.fk = &fks[i]});
 }
 
 /* ---- THE table ---- */
@@ -318,7 +323,8 @@ const struct fsck_check fsck_checks[] = {
 		.name = "pending_missing",
 		.proves = "every missing parent is in the pending queue",
 		.to_do = "while events are still in Redis, let standpipe run and catch up; what stays is looked for again"
-			" after INSERT INTO standpipe.pending (rkey, actor, kind) with its key",
+			" after INSERT INTO standpipe.pending (rkey, actor, kind) with its key (one that standpipe pending drop"
+			" removed is found here, too)",
 		.settles = true,
 		.sql = "SELECT bsky.key_uri(t.rkey, t.actor, t.kind) AS uri, t.rkey, t.actor, t.kind FROM bsky.keys t"
 			" WHERE NOT EXISTS (SELECT FROM ({present}) c WHERE c.rkey = t.rkey AND c.actor = t.actor AND c.kind = t.kind)"

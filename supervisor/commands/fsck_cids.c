@@ -2,8 +2,9 @@
  *
  * fsck_cids - every record must give back the bytes its CID was made of
  *
- * One pass per collection over the view bsky.records, by a cursor. The server works out the next rows while
- * we check the last ones: the connection's waiter does the checking, so both have something to do at once.
+ * One pass per collection over the view bsky.records, by a cursor. The server works out the next
+ * rows while we check the last ones: the connection's waiter does the checking, so both have
+ * something to do at once.
  */
 #include "supervisor/commands/fsck.h"
 
@@ -33,7 +34,8 @@ struct pass {
 	int next, n;
 	struct arena arena;
 	struct buf bytes;
-	struct bad bad[FSCK_EXAMPLES]; /* the first ones, as far as they are not among the examples yet */
+	struct bad bad[FSCK_EXAMPLES]; /* the first ones, as far as they are not among the examples
+					  yet */
 	int n_bad;
 };
 
@@ -79,7 +81,8 @@ static void note_bad(struct pass *p, int row, const char *problem)
 	if (p->so_far->found.n_rows++ >= FSCK_EXAMPLES)
 		return;
 	bad = &p->bad[p->n_bad++];
-	snprintf(bad->collection, sizeof bad->collection, "%s", pg_text(p->rows, row, ROW_COLLECTION));
+	snprintf(bad->collection, sizeof bad->collection, "%s",
+		pg_text(p->rows, row, ROW_COLLECTION));
 	snprintf(bad->rkey, sizeof bad->rkey, "%s", pg_text(p->rows, row, ROW_RKEY));
 	snprintf(bad->actor, sizeof bad->actor, "%s", pg_text(p->rows, row, ROW_ACTOR));
 	snprintf(bad->cid, sizeof bad->cid, "%s", pg_text(p->rows, row, ROW_CID));
@@ -89,7 +92,7 @@ static void note_bad(struct pass *p, int row, const char *problem)
 static void check_row(struct pass *p, int row)
 {
 	const char *cid = pg_text(p->rows, row, ROW_CID), *raw = pg_text(p->rows, row, ROW_RAW);
-	struct cid rebuilt = { .codec = CID_DAG_CBOR };
+	struct cid rebuilt = {.codec = CID_DAG_CBOR};
 	char text[CID_TEXT + 1], problem[PROBLEM_SIZE];
 	const char *why;
 
@@ -171,11 +174,12 @@ static enum pg_class show_bad(struct pass *p, struct pg *pg, struct err *err)
 
 	for (int i = 0; i < p->n_bad; i++) {
 		const struct bad *bad = &p->bad[i];
-		const char *params[] = { bad->collection, bad->rkey, bad->actor };
+		const char *params[] = {bad->collection, bad->rkey, bad->actor};
 		struct pg_result *r = NULL;
 		enum pg_class class = pg_query(pg,
-			"SELECT uri FROM bsky.records WHERE collection = $1 AND rkey_id = $2 AND actor_id = $3", 3,
-			params, &r, err);
+			"SELECT uri FROM bsky.records WHERE collection = $1 AND rkey_id = $2 AND "
+			"actor_id = $3",
+			3, params, &r, err);
 		const char *uri = class == PG_OK && pg_rows(r) > 0 ? pg_text(r, 0, 0) : NULL;
 
 		buf_add_str(out, "{\"uri\":");
@@ -202,14 +206,16 @@ static void put_collection(struct buf *sql, const struct collection *c)
 	buf_add_str(sql, "}')");
 }
 
-static enum pg_class check_collection(struct pass *p, struct pg *pg, const struct collection *c, struct err *err)
+static enum pg_class check_collection(
+	struct pass *p, struct pg *pg, const struct collection *c, struct err *err)
 {
 	struct buf sql = BUF_INIT;
 	enum pg_class class;
 
 	/* all rows are wanted, not the first ones soon */
 	buf_add_str(&sql, "BEGIN READ ONLY; SET LOCAL cursor_tuple_fraction = 1;"
-			  " DECLARE record NO SCROLL CURSOR FOR SELECT rkey_id, actor_id, collection, cid, raw, value"
+			  " DECLARE record NO SCROLL CURSOR FOR SELECT rkey_id, actor_id, "
+			  "collection, cid, raw, value"
 			  " FROM bsky.records WHERE ");
 	put_collection(&sql, c);
 	class = pg_query(pg, buf_str(&sql), 0, NULL, NULL, err);
@@ -227,8 +233,10 @@ static enum pg_class estimate(struct pg *pg, int64_t *ret_n, struct err *err)
 {
 	struct pg_result *r = NULL;
 	enum pg_class class = pg_query(pg,
-		"SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class c JOIN pg_attribute a"
-		" ON a.attrelid = c.oid AND a.attname = 'raw' WHERE relnamespace = 'bsky'::regnamespace AND relkind = 'r'",
+		"SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class c JOIN "
+		"pg_attribute a"
+		" ON a.attrelid = c.oid AND a.attname = 'raw' WHERE relnamespace = "
+		"'bsky'::regnamespace AND relkind = 'r'",
 		0, NULL, &r, err);
 
 	if (class == PG_OK)
@@ -240,13 +248,15 @@ static enum pg_class estimate(struct pg *pg, int64_t *ret_n, struct err *err)
 enum pg_class fsck_cids(const char *conninfo, void (*progress)(const struct fsck_cids *so_far),
 	struct fsck_cids *ret, struct err *err)
 {
-	struct pass p = { .so_far = ret, .progress = progress, .begun_us = clock_mono_us() };
-	struct pg_options options = { .conninfo = conninfo, .application_name = "standpipe fsck --cids",
-		.waiter = { check_while_waiting, &p }, .whole_tables = true };
+	struct pass p = {.so_far = ret, .progress = progress, .begun_us = clock_mono_us()};
+	struct pg_options options = {.conninfo = conninfo,
+		.application_name = "standpipe fsck --cids",
+		.waiter = {check_while_waiting, &p},
+		.whole_tables = true};
 	struct pg *pg = NULL;
 	enum pg_class class;
 
-	*ret = (struct fsck_cids){ 0 };
+	*ret = (struct fsck_cids){0};
 	if (pg_new(&options, &pg, err) < 0)
 		return PG_SCHEMA;
 	class = pg_connect(pg, err);

@@ -22,9 +22,12 @@ BEGIN {
 	may["io"] = " io codec base "
 	may["workers"] = " workers domain io codec base "
 	may["supervisor"] = " supervisor base io/conf.h io/chan.h io/notify.h "
-	may["commands"] = " commands supervisor domain io codec base "
+	# commands show and repeat what a worker writes: config --sql, dead-letter retry
+	may["commands"] = " commands supervisor workers domain io codec base "
 	# the two tables: roles and commands
 	also["supervisor/main.c"] = " workers/child.h supervisor/commands/commands.h "
+	# the one writer of status --json and /status.json
+	also["supervisor/commands/status.c"] = " workers/monitor_status.h "
 }
 {
 	file = $0; sub(/:.*/, "", file)
@@ -47,6 +50,7 @@ BEGIN {
 	own["openssl/x509"] = "^src/io/websocket"
 	own["openssl/evp.h"] = "^src/(codec/cid|domain/ident|io/websocket_upgrade)[.]c$"
 	own["openssl/hmac.h"] = "^src/domain/ident[.]c$"
+	own["event2/http.h"] = "^workers/monitor[.]c$"
 	own["jansson.h"] = "^src/codec/json"
 	own["secp256k1"] = "^$"
 }
