@@ -158,6 +158,16 @@ struct stream_consumer {
 enum stream_status stream_consumers(struct stream *s, struct stream_consumer **ret_list, int *ret_n,
 	struct err *err) NODISCARD;
 
+/* ---- whoever only looks: no group, nothing is delivered ---- */
+
+/* At most `count` entries with ids above `after`, oldest first. */
+enum stream_status stream_range(struct stream *s, struct stream_id after, int count,
+	struct stream_entries *ret, struct err *err) NODISCARD;
+/* The newest `count` entries, oldest first. */
+enum stream_status stream_newest(struct stream *s, int count, struct stream_entries *ret, struct err *err) NODISCARD;
+/* How many entries there are. */
+enum stream_status stream_length(struct stream *s, uint64_t *ret_n, struct err *err) NODISCARD;
+
 /* ---- keeper ---- */
 
 struct stream_base {

@@ -2,6 +2,7 @@
 #include "io/stream_private.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,6 +244,69 @@ enum stream_status stream_ack(struct stream *s, const char *consumer, uint64_t g
 	if (status != STREAM_OK)
 		return status;
 	*ret_acked = (int)reply_u64(reply, 1);
+	freeReplyObject(reply);
+	return STREAM_OK;
+}
+
+/* XRANGE or XREVRANGE; either bound may be in Redis's words. */
+static enum stream_status read_range(struct stream *s, const char *command, const char *from, const char *to,
+	int count, struct stream_entries *ret, struct err *err)
+{
+	enum stream_status status;
+	redisReply *reply;
+
+	*ret = (struct stream_entries){ 0 };
+	args_begin(s, command);
+	args_str(s, s->options.name);
+	args_str(s, from);
+	args_str(s, to);
+	args_str(s, "COUNT");
+	args_u64(s, (uint64_t)count);
+	status = stream_call(s, &reply, err);
+	if (status != STREAM_OK)
+		return status;
+	if (reply->type != REDIS_REPLY_ARRAY)
+		return stream_bad_reply(s, reply, err);
+	take_entries(ret, reply, reply, NULL);
+	return STREAM_OK;
+}
+
+enum stream_status stream_range(struct stream *s, struct stream_id after, int count,
+	struct stream_entries *ret, struct err *err)
+{
+	char from[48];
+
+	snprintf(from, sizeof from, "(%" PRIu64 "-%" PRIu64, after.epoch, after.seq);
+	return read_range(s, "XRANGE", from, "+", count, ret, err);
+}
+
+enum stream_status stream_newest(struct stream *s, int count, struct stream_entries *ret, struct err *err)
+{
+	enum stream_status status = read_range(s, "XREVRANGE", "+", "-", count, ret, err);
+
+	for (int i = 0, j = ret->n - 1; i < j; i++, j--) {
+		struct stream_entry entry = ret->entries[i];
+
+		ret->entries[i] = ret->entries[j];
+		ret->entries[j] = entry;
+	}
+	return status;
+}
+
+enum stream_status stream_length(struct stream *s, uint64_t *ret_n, struct err *err)
+{
+	enum stream_status status;
+	redisReply *reply;
+
+	*ret_n = 0;
+	args_begin(s, "XLEN");
+	args_str(s, s->options.name);
+	status = stream_call(s, &reply, err);
+	if (status != STREAM_OK)
+		return status;
+	if (reply->type != REDIS_REPLY_INTEGER)
+		return stream_bad_reply(s, reply, err);
+	*ret_n = (uint64_t)reply->integer;
 	freeReplyObject(reply);
 	return STREAM_OK;
 }

@@ -41,6 +41,25 @@ const struct command commands[] = {
 		"URI or --all, drop a URI.\n\n"
 		"  standpipe pending top --limit 20       parents that most records wait for\n"
 		"  standpipe pending retry --all          look for all of them now\n", command_pending },
+	{ "dead-letter", "list|show|retry|drop [ID|--class CLASS|--all] [--limit N] [--json] [--raw] [-c FILE]",
+		"what could not be stored, with its bytes",
+		"An ID is a place (EPOCH-SEQ, or EPOCH-SEQ.OP for one operation of a commit) or the first digits\n"
+		"of the id that list shows. Classes: data (PostgreSQL refused the event), bad (a malformed frame),\n"
+		"refused and invalid_record (one operation), missing_parent. list takes --class, --limit and\n"
+		"--json; show an ID, with --raw it writes the bytes alone; retry and drop an ID or --class, retry\n"
+		"also --all. retry may run beside standpipe. Exit 1 if there is no such letter or one is still refused.\n\n"
+		"  standpipe dead-letter list --class data\n"
+		"  standpipe dead-letter show 1-4711\n"
+		"  standpipe dead-letter retry --all      after its cause is gone\n", command_dead_letter },
+	{ "gaps", "[--limit N] [--json] [-c FILE]", "ranges of the source that may be missing",
+		"Events after the first place and before the second may never have come. The size is known only\n"
+		"where both are of one epoch. What the source still has comes back with `standpipe rewind`.\n\n"
+		"  standpipe gaps --json | jq 'map(.size // 0) | add'\n", command_gaps },
+	{ "stream", "info|tail [--count N] [-c FILE]", "what is in Redis, decoded",
+		"info: head, watermark, depth, consumers. tail: the events of the newest entries, one line each,\n"
+		"then those that come, until Ctrl-C; with --count N (up to 1000) those of the newest N entries,\n"
+		"then it ends. Both only read: nothing is delivered or acknowledged.\n\n"
+		"  standpipe stream tail | grep ' identity '\n", command_stream },
 	{ "rewind", "oldest|SEQ [-c FILE]", "while stopped: read the source again from there",
 		"Opens a new epoch: the next start reads the same host from its oldest event, or from SEQ on.\n"
 		"Events that are already stored change nothing.\n\n"

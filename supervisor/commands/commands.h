@@ -37,10 +37,13 @@ int command_conf(const char *path, struct conf **ret_conf);
 int command_run(int argc, char **argv);	    /* supervisor/main.c */
 int command_check(int argc, char **argv);   /* check.c */
 int command_config(int argc, char **argv);  /* config.c */
+int command_dead_letter(int argc, char **argv); /* dead_letter.c */
 int command_fsck(int argc, char **argv);    /* fsck.c */
+int command_gaps(int argc, char **argv);    /* gaps.c */
 int command_migrate(int argc, char **argv); /* migrate.c */
 int command_pending(int argc, char **argv); /* pending.c */
 int command_rewind(int argc, char **argv);  /* rewind.c */
+int command_stream(int argc, char **argv);  /* stream.c */
 int command_status(int argc, char **argv);  /* status.c */
 
 #endif

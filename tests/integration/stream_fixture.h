@@ -258,7 +258,7 @@ static inline struct stream_watermark watermark(struct stream_fixture *f)
 	return w;
 }
 
-static inline long long stream_length(struct stream_fixture *f)
+static inline long long entries_there(struct stream_fixture *f)
 {
 	return direct(f, "XLEN events")->integer;
 }

@@ -80,10 +80,10 @@ static void test_moves(struct keeper_fixture *k)
 	ok(tick(k) && one(k, "SELECT epoch || '-' || seq FROM standpipe.watermark", "1-40"),
 		"the watermark is committed in PostgreSQL");
 	ok(stream_get_state(k->f.s, &state, &k->err) == STREAM_OK &&
-			is_id(state.watermark, 1, 40) && stream_length(&k->f) == 10,
+			is_id(state.watermark, 1, 40) && entries_there(&k->f) == 10,
 		"Redis records it, the replay buffer stays");
 	k->conf->redis.replay_events = 20;
-	ok(tick(k) && stream_length(&k->f) == 8 && stats_get(&k->stats, STAT_entries_trimmed) == 2,
+	ok(tick(k) && entries_there(&k->f) == 8 && stats_get(&k->stats, STAT_entries_trimmed) == 2,
 		"what is older than the replay buffer is trimmed");
 	ok(stats_get(&k->stats, STAT_watermark_seq) == 40, "the counters show the watermark");
 	must(k->p.pg, "UPDATE standpipe.watermark SET seq = 45");

@@ -26,7 +26,7 @@ static void test_full(struct stream_fixture *f)
 	append(f, 10, 1000);
 	deliver(f, "w0", 5);
 	direct(f, "CONFIG SET maxmemory 100kb");
-	ok(append(f, 3, 1000) == STREAM_E_FULL && stream_length(f) == 10,
+	ok(append(f, 3, 1000) == STREAM_E_FULL && entries_there(f) == 10,
 		"over maxmemory an append is refused whole: %s", f->err.text);
 	ok(deliver(f, "w0", 5) == 5 && ack(f, "w0", generation(f), 10, 100) == 10,
 		"reading and acking go on");
@@ -37,7 +37,7 @@ static void test_full(struct stream_fixture *f)
 	f->base.watermark = w.id;
 	ok(prepare(f) == PREPARED_NEW, "and healing");
 	direct(f, "CONFIG SET maxmemory 64mb");
-	ok(append(f, 3, 1000) == STREAM_OK && stream_length(f) == 4,
+	ok(append(f, 3, 1000) == STREAM_OK && entries_there(f) == 4,
 		"with memory again the same packs go in");
 }
 
@@ -46,7 +46,7 @@ static void test_noscript(struct stream_fixture *f)
 	fresh(f, 0);
 	append(f, 1, 1000);
 	direct(f, "SCRIPT FLUSH");
-	ok(append(f, 2, 1000) == STREAM_OK && stream_length(f) == 3,
+	ok(append(f, 2, 1000) == STREAM_OK && entries_there(f) == 3,
 		"an append heals SCRIPT FLUSH itself");
 	direct(f, "SCRIPT FLUSH");
 	ok(deliver(f, "w0", 3) == 3 && ack(f, "w0", generation(f), 10, 30) == 3,
@@ -66,7 +66,7 @@ static void test_reply_lost(struct stream_fixture *f)
 	ok(append(f, 2, 1000) == STREAM_E_DOWN,
 		"and the connection with the half-read reply is gone");
 	ok(stream_connect(f->s, &f->err) == STREAM_OK && append(f, 2, 1000) == STREAM_E_MOVED &&
-			stream_length(f) == 3,
+			entries_there(f) == 3,
 		"sending blindly again is refused: the append had been done, nothing is doubled");
 	ok(stream_get_state(f->s, &state, &f->err) == STREAM_OK && is_id(state.head, 1, 30),
 		"the head says what was appended");

@@ -87,27 +87,27 @@ static void test_append(struct stream_fixture *f)
 	stale = f->head;
 	append(f, 1, 1000);
 	f->head = stale;
-	ok(append(f, 1, 1000) == STREAM_E_MOVED && stream_length(f) == 6,
+	ok(append(f, 1, 1000) == STREAM_E_MOVED && entries_there(f) == 6,
 		"a writer with a stale head is refused, nothing is written: %s", f->err.text);
 	f->head.seq += EVENTS;
 	f->ordinal -= EVENTS;
-	ok(append(f, 1, 1000) == STREAM_E_MOVED && stream_length(f) == 6,
+	ok(append(f, 1, 1000) == STREAM_E_MOVED && entries_there(f) == 6,
 		"so is one with a stale ordinal");
 	f->ordinal += EVENTS;
 	f->base.epoch = 2;
-	ok(append(f, 1, 1000) == STREAM_E_MOVED && stream_length(f) == 6,
+	ok(append(f, 1, 1000) == STREAM_E_MOVED && entries_there(f) == 6,
 		"so is one with another epoch");
 	f->base.epoch = 1;
 	build(f, bufs, packs, 2, 1000);
 	packs[1].id = packs[0].id;
 	ok(stream_append_send(f->s, f->head, f->ordinal, packs, 2, &f->err) == STREAM_E_MOVED &&
-			stream_length(f) == 6,
+			entries_there(f) == 6,
 		"ids that do not ascend are never sent");
 	buf_done(&bufs[0]);
 	buf_done(&bufs[1]);
 	ok(append(f, 1, 1000) == STREAM_OK, "the right head and ordinal go on");
 	direct(f, "FLUSHALL");
-	ok(append(f, 1, 1000) == STREAM_E_UNPREPARED && stream_length(f) == 0,
+	ok(append(f, 1, 1000) == STREAM_E_UNPREPARED && entries_there(f) == 0,
 		"after FLUSHALL a writer is refused until the keeper was there");
 }
 
@@ -273,20 +273,20 @@ static void test_trim(struct stream_fixture *f)
 	ok(trim(f, watermark(f), 0, 0) == 0, "with everything pending nothing is deleted");
 	ack(f, "w0", generation(f), 10, 120);
 	w = watermark(f);
-	ok(trim(f, w, 50, 1 << 30) == 7 && stream_length(f) == 13,
+	ok(trim(f, w, 50, 1 << 30) == 7 && entries_there(f) == 13,
 		"acked entries are deleted except the newest replay_events");
 	ok(trim(f, w, 1000, f->byte / 20 * 2) == 3, "the limit in bytes holds too");
 	w.id = (struct stream_id){ 1, 150 };
 	w.ordinal = 150;
-	ok(trim(f, w, 0, 0) == 2 && stream_length(f) == 8,
+	ok(trim(f, w, 0, 0) == 2 && entries_there(f) == 8,
 		"whatever watermark is claimed, pending entries stay");
 	ack(f, "w0", generation(f), 130, 150);
 	w.id = (struct stream_id){ 1, 200 };
 	w.ordinal = 200;
-	ok(trim(f, w, 0, 0) == 3 && stream_length(f) == 5, "nor are undelivered ones deleted");
+	ok(trim(f, w, 0, 0) == 3 && entries_there(f) == 5, "nor are undelivered ones deleted");
 	deliver(f, "w0", 9);
 	ack(f, "w0", generation(f), 160, 200);
-	ok(trim(f, watermark(f), 0, 0) == 4 && stream_length(f) == 1,
+	ok(trim(f, watermark(f), 0, 0) == 4 && entries_there(f) == 1,
 		"the newest entry always stays");
 	ok(append(f, MAX_PACKS, 1000) == STREAM_OK && deliver(f, "w0", MAX_PACKS) == MAX_PACKS &&
 			ack(f, "w0", generation(f), 210, 200 + MAX_PACKS * EVENTS) == MAX_PACKS &&
