@@ -20,11 +20,17 @@ static int n_workers(const struct conf *conf)
 	return (int)conf->workers.count;
 }
 
+static int n_monitors(const struct conf *conf)
+{
+	return conf->http.listen[0] != 0;
+}
+
 /* THE table of roles, in the order in which they drain. */
 static const struct role roles[] = {
 	{ "reader", reader_main, OWNER_READER, 1, one },
 	{ "worker", worker_main, OWNER_WORKER, 64, n_workers },
 	{ "keeper", keeper_main, OWNER_KEEPER, 1, one },
+	{ "monitor", monitor_main, OWNER_MONITOR, 1, n_monitors },
 };
 enum { N_ROLES = sizeof roles / sizeof roles[0] };
 
@@ -47,7 +53,7 @@ static void print_help(FILE *f)
 	fputs("standpipe: the Bluesky firehose through Redis Streams into PostgreSQL\n\nCommands:\n",
 		f);
 	for (int i = 0; i < n_commands; i++)
-		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].help);
+		fprintf(f, "  %-11s %s\n", commands[i].name, commands[i].help);
 	fprintf(f, "\n%s", examples);
 }
 

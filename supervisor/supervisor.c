@@ -255,6 +255,8 @@ void supervisor_settle(struct supervisor *s)
 	due_us = children_due_us(&s->children);
 	if (s->progress.next_us < due_us)
 		due_us = s->progress.next_us;
+	if (queue_alarm_due_us(&s->queue, s->conf) < due_us)
+		due_us = queue_alarm_due_us(&s->queue, s->conf);
 	left_us = due_us - clock_mono_us();
 	left_us = left_us < 0 ? 0 : left_us;
 	tv = (struct timeval){ left_us / 1000000, left_us % 1000000 };
@@ -273,6 +275,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 			hear(s, &s->children.slots[i]);
 	children_tick(&s->children);
 	progress_tick(&s->progress, s->page);
+	queue_alarm_tick(&s->queue, s->conf, s->page);
 	notify_send("WATCHDOG=1");
 	supervisor_settle(s);
 }

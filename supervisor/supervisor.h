@@ -45,6 +45,13 @@ struct progress {
 	uint64_t appended, committed; /* at last_us */
 };
 
+/* The depth of the stream is judged every queue.check_interval, by the limits then in force. */
+struct queue_alarm {
+	enum queue_state state;
+	int64_t last_us; /* when it was judged */
+	struct complaint repeats;
+};
+
 enum { SUPERVISOR_MAX_SIGNALS = 5 };
 
 struct supervisor {
@@ -58,6 +65,7 @@ struct supervisor {
 	struct children children;
 	struct reload reload;
 	struct progress progress;
+	struct queue_alarm queue;
 	int64_t started_us;
 	struct complaint refusal;
 	char refused[240]; /* the last refusal, so that four children do not say it four times */
@@ -107,6 +115,14 @@ int runtime_connect(const char *dir, const char *name, const struct stats_page *
 int runtime_seal_conf(const struct conf *conf, struct err *err) NODISCARD;
 /* Makes the page; ret_read_fd is a descriptor that cannot write it. */
 int runtime_page(struct stats_page **ret_page, int *ret_fd, int *ret_read_fd, struct err *err) NODISCARD;
+
+/* ---- queue_alarm.c ---- */
+
+/* Judges the depth if it is time, leaves the state in the page and says a change once; while it is too
+ * deep, again at growing intervals. */
+void queue_alarm_tick(struct queue_alarm *q, const struct conf *conf, struct stats_page *page);
+/* When it is time next. */
+int64_t queue_alarm_due_us(const struct queue_alarm *q, const struct conf *conf);
 
 /* ---- progress.c ---- */
 

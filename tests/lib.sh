@@ -156,7 +156,7 @@ last_seq() {
 # ---- standpipe ----
 
 # Writes $T/standpipe.conf. More settings of a group come from the variables set_source, set_redis,
-# set_workers, set_pending, set_queue ("name = value; ...").
+# set_workers, set_pending, set_queue ("name = value; ..."), the monitor's address from listen.
 standpipe_conf() {
 	mkdir -p "$T/run"
 	cat >"$T/standpipe.conf" <<-CONF
@@ -166,7 +166,7 @@ standpipe_conf() {
 		workers: { ${set_workers-} };
 		pending: { ${set_pending-} };
 		queue: { ${set_queue-} };
-		http: { listen = ""; };
+		http: { listen = "${listen-}"; };
 		identity: { allow_loopback = true; };
 		runtime: { dir = "$T/run"; };
 	CONF

@@ -58,5 +58,6 @@ void child_refused(struct child *c, const char *text);
 int reader_main(struct child *c);
 int worker_main(struct child *c);
 int keeper_main(struct child *c);
+int monitor_main(struct child *c);
 
 #endif

@@ -4,7 +4,7 @@
 #include <string.h>
 
 const struct stats_info stats_info[N_STATS] = {
-#define X(name, kind, unit, meaning) [STAT_##name] = { #name, #kind, unit, meaning },
+#define X(name, role, kind, unit, meaning) [STAT_##name] = { #name, #role, #kind, unit, meaning },
 	STATS_LIST(X)
 #undef X
 };

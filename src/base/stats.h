@@ -13,53 +13,54 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* X(name, kind, unit, meaning): kind is `counter` (only rises) or `gauge`. */
+/* X(name, role, kind, unit, meaning): role is who writes it (`child`: every one), kind is `counter`
+ * (only rises) or `gauge`. */
 #define STATS_LIST(X)                                                                              \
-	X(frames_received, counter, "frames", "WebSocket messages received")                       \
-	X(bytes_received, counter, "bytes", "bytes of those messages")                             \
-	X(frames_unknown, counter, "frames", "frames of an unknown type, skipped")                 \
-	X(frames_bad, counter, "frames", "malformed frames (each drops the connection once)")      \
-	X(frames_duplicate, counter, "frames", "frames at or below the head, dropped")             \
-	X(ops_bad, counter, "ops", "record operations refused by the reader, dead-lettered")       \
-	X(ops_filtered, counter, "ops", "operations outside source.collections")                   \
-	X(connects, counter, "connections", "successful connections to the source")                \
-	X(disconnects, counter, "connections", "connections to the source lost or dropped")        \
-	X(gaps, counter, "gaps", "ranges the source could not prove, recorded as gaps")            \
-	X(events_appended, counter, "events", "events appended to the stream")                     \
-	X(packs_appended, counter, "packs", "stream entries appended")                             \
-	X(bytes_appended, counter, "bytes", "bytes of those entries")                              \
-	X(source_seq, gauge, "seq", "last seq appended to the stream")                             \
-	X(source_epoch, gauge, "epoch", "epoch of that seq")                                       \
-	X(source_time_us, gauge, "microseconds", "time field of the last appended frame")          \
-	X(source_connected, gauge, "bool", "1 while frames can flow")                              \
-	X(backpressure, gauge, "bool", "1 while the reader does not read its socket")              \
-	X(depth_events, gauge, "events", "events in the stream not yet acknowledged")              \
-	X(depth_bytes, gauge, "bytes", "bytes of those events")                                    \
-	X(redis_memory_bytes, gauge, "bytes", "used_memory of Redis")                              \
-	X(events_committed, counter, "events", "events whose batch was committed")                 \
-	X(ops_committed, counter, "ops", "record operations of those events")                      \
-	X(batches_committed, counter, "batches", "transactions committed")                         \
-	X(batch_events, gauge, "events", "size of the last batch")                                 \
-	X(batch_us, gauge, "microseconds", "duration of the last batch")                           \
-	X(commit_time_us, gauge, "microseconds", "source time of the newest committed event")      \
-	X(rows_changed, counter, "rows", "record rows inserted or updated")                        \
-	X(rows_unchanged, counter, "rows", "record rows already there, or newer there")            \
-	X(entries_acked, counter, "entries", "stream entries acknowledged")                        \
-	X(entries_claimed, counter, "entries", "entries taken over from other consumers")          \
-	X(pending_created, counter, "rows", "missing parents entered in standpipe.pending")        \
-	X(pending_completed, counter, "rows", "missing parents that arrived")                      \
-	X(dead_letters, counter, "rows", "events or operations dead-lettered")                     \
-	X(retries, counter, "batches", "batches repeated after a deadlock or a lost connection")   \
-	X(bisections, counter, "batches", "batches split to find a bad event")                     \
-	X(watermark_seq, gauge, "seq", "everything up to here is in PostgreSQL")                   \
-	X(watermark_epoch, gauge, "epoch", "epoch of the watermark")                               \
-	X(pending_rows, gauge, "rows", "missing parents waiting")                                  \
-	X(pending_expired, gauge, "rows", "missing parents given up")                              \
-	X(entries_trimmed, counter, "entries", "acknowledged entries deleted from the stream")     \
-	X(beat_us, gauge, "microseconds", "monotonic time of the child's last sign of life")
+	X(frames_received, reader, counter, "frames", "WebSocket messages received")               \
+	X(bytes_received, reader, counter, "bytes", "bytes of those messages")                     \
+	X(frames_unknown, reader, counter, "frames", "frames of an unknown type, skipped")         \
+	X(frames_bad, reader, counter, "frames", "malformed frames (each drops the connection once)") \
+	X(frames_duplicate, reader, counter, "frames", "frames at or below the head, dropped")     \
+	X(ops_bad, reader, counter, "ops", "record operations refused by the reader, dead-lettered") \
+	X(ops_filtered, reader, counter, "ops", "operations outside source.collections")           \
+	X(connects, reader, counter, "connections", "successful connections to the source")        \
+	X(disconnects, reader, counter, "connections", "connections to the source lost or dropped") \
+	X(gaps, reader, counter, "gaps", "ranges the source could not prove, recorded as gaps")    \
+	X(events_appended, reader, counter, "events", "events appended to the stream")             \
+	X(packs_appended, reader, counter, "packs", "stream entries appended")                     \
+	X(bytes_appended, reader, counter, "bytes", "bytes of those entries")                      \
+	X(source_seq, reader, gauge, "seq", "last seq appended to the stream")                     \
+	X(source_epoch, reader, gauge, "epoch", "epoch of that seq")                               \
+	X(source_time_us, reader, gauge, "microseconds", "time field of the last appended frame")  \
+	X(source_connected, reader, gauge, "bool", "1 while frames can flow")                      \
+	X(backpressure, reader, gauge, "bool", "1 while the reader does not read its socket")      \
+	X(depth_events, reader, gauge, "events", "events in the stream not yet acknowledged")      \
+	X(depth_bytes, reader, gauge, "bytes", "bytes of those events")                            \
+	X(redis_memory_bytes, reader, gauge, "bytes", "used_memory of Redis")                      \
+	X(events_committed, worker, counter, "events", "events whose batch was committed")         \
+	X(ops_committed, worker, counter, "ops", "record operations of those events")              \
+	X(batches_committed, worker, counter, "batches", "transactions committed")                 \
+	X(batch_events, worker, gauge, "events", "size of the last batch")                         \
+	X(batch_us, worker, gauge, "microseconds", "duration of the last batch")                   \
+	X(commit_time_us, worker, gauge, "microseconds", "source time of the newest committed event") \
+	X(rows_changed, worker, counter, "rows", "record rows inserted or updated")                \
+	X(rows_unchanged, worker, counter, "rows", "record rows already there, or newer there")    \
+	X(entries_acked, worker, counter, "entries", "stream entries acknowledged")                \
+	X(entries_claimed, worker, counter, "entries", "entries taken over from other consumers")  \
+	X(pending_created, worker, counter, "rows", "missing parents entered in standpipe.pending") \
+	X(pending_completed, worker, counter, "rows", "missing parents that arrived")              \
+	X(dead_letters, worker, counter, "rows", "events or operations dead-lettered")             \
+	X(retries, worker, counter, "batches", "batches repeated after a deadlock or a lost connection") \
+	X(bisections, worker, counter, "batches", "batches split to find a bad event")             \
+	X(watermark_seq, keeper, gauge, "seq", "everything up to here is in PostgreSQL")           \
+	X(watermark_epoch, keeper, gauge, "epoch", "epoch of the watermark")                       \
+	X(pending_rows, keeper, gauge, "rows", "missing parents waiting")                          \
+	X(pending_expired, keeper, gauge, "rows", "missing parents given up")                      \
+	X(entries_trimmed, keeper, counter, "entries", "acknowledged entries deleted from the stream") \
+	X(beat_us, child, gauge, "microseconds", "monotonic time of the child's last sign of life")
 
 enum stats_id {
-#define X(name, kind, unit, meaning) STAT_##name,
+#define X(name, role, kind, unit, meaning) STAT_##name,
 	STATS_LIST(X)
 #undef X
 	N_STATS
@@ -84,12 +85,13 @@ struct stats_page {
 	uint32_t version, n_stats;
 	uint32_t supervisor_pid, n_workers;
 	uint64_t started_us; /* wall clock */
+	uint32_t queue; /* enum queue_state, as the supervisor last judged the depth of the stream */
 	struct stats_slot slots[STATS_MAX_SLOTS];
 };
 
 /* The row of a counter. */
 struct stats_info {
-	const char *name, *kind, *unit, *meaning;
+	const char *name, *role, *kind, *unit, *meaning;
 };
 extern const struct stats_info stats_info[N_STATS];
 

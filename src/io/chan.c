@@ -72,3 +72,14 @@ const char *slot_state_name(enum slot_state state)
 
 	return names[state];
 }
+
+const char *queue_state_name(enum queue_state state)
+{
+	static const char *const names[N_QUEUE_STATES] = {
+#define X(name, text) [QUEUE_##name] = text,
+		QUEUE_STATES(X)
+#undef X
+	};
+
+	return names[state];
+}

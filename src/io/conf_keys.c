@@ -85,11 +85,12 @@ const struct conf_key conf_keys[] = {
 		.i = { 50000000, 1, INT64_C(10000000000) },
 		.meaning = "missing parents above which the oldest are given up early" },
 
-	{ AT(queue, warn_events), .type = CONF_INT, .owner = OWNER_KEEPER, .i = { 100000, 1, 1000000000 },
+	{ AT(queue, warn_events), .type = CONF_INT, .owner = OWNER_SUPERVISOR,
+		.i = { 100000, 1, 1000000000 },
 		.meaning = "depth of the stream that is worth a warning" },
-	{ AT(queue, critical_events), .type = CONF_INT, .owner = OWNER_KEEPER,
+	{ AT(queue, critical_events), .type = CONF_INT, .owner = OWNER_SUPERVISOR,
 		.i = { 250000, 1, 1000000000 }, .meaning = "depth of the stream that counts as degraded" },
-	{ AT(queue, check_interval), .type = CONF_FLOAT, .owner = OWNER_KEEPER, .f = { 10, 0.1, 3600 },
+	{ AT(queue, check_interval), .type = CONF_FLOAT, .owner = OWNER_SUPERVISOR, .f = { 10, 0.1, 3600 },
 		.meaning = "seconds between two looks at the depth" },
 
 	{ AT(identity, plc_url), .type = CONF_STRING, .owner = OWNER_READER,

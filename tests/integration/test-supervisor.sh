@@ -12,7 +12,7 @@ mkdir -p "$STAND_IN" "$T/run"
 
 # conf SETTINGS: the configuration of the instance under test.
 conf() {
-	echo "$1 runtime: { dir = \"$T/run\"; drain_timeout = ${drain_timeout-10.0}; ${set_runtime-} };" >"$T/new.conf"
+	echo "$1 http: { listen = \"\"; }; runtime: { dir = \"$T/run\"; drain_timeout = ${drain_timeout-10.0}; ${set_runtime-} };" >"$T/new.conf"
 	mv "$T/new.conf" "$T/standpipe.conf"
 }
 
