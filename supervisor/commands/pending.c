@@ -6,27 +6,17 @@
 
 #include "codec/syntax.h"
 #include "domain/collection.h"
-#include "io/pg.h"
+#include "supervisor/commands/report.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { MAX_COLUMNS = 8 };
 
 struct arguments {
 	const char *config, *state, *limit;
 	bool json, all;
 	const char *verb, *uri;
 };
-
-static int fail(enum pg_class class, const struct err *err)
-{
-	fprintf(stderr, "standpipe pending: %s\n", err->text);
-	if (class == PG_SCHEMA)
-		fprintf(stderr, "standpipe pending: was `standpipe migrate` run on this database?\n");
-	return class == PG_DOWN || class == PG_STOP ? EXIT_DEPENDENCY : EXIT_CHECK;
-}
 
 /* ---- list, top ---- */
 
@@ -48,61 +38,12 @@ static const char *const headings_list[] = { "uri", "first seen", "age (s)", "at
 static const char *const headings_top[] = { "uri", "children", "first seen", "age (s)", "attempts",
 	"next retry", "state" };
 
-/* Columns as wide as their widest value; the last one as it is. */
-static void print_table(const struct pg_result *r, const char *const *headings)
-{
-	int n = pg_cols(r), width[MAX_COLUMNS];
-
-	for (int col = 0; col < n; col++) {
-		width[col] = (int)strlen(headings[col]);
-		for (int row = 0; row < pg_rows(r); row++) {
-			const char *text = pg_text(r, row, col);
-			int len = text ? (int)strlen(text) : 0;
-
-			width[col] = len > width[col] ? len : width[col];
-		}
-	}
-	for (int row = -1; row < pg_rows(r); row++)
-		for (int col = 0; col < n; col++) {
-			const char *text = row < 0 ? headings[col] : pg_text(r, row, col);
-
-			if (col < n - 1)
-				printf("%-*s  ", width[col], text ? text : "");
-			else
-				printf("%s\n", text ? text : "");
-		}
-}
-
-/* One JSON object per row is what PostgreSQL answered. */
-static void print_json(const struct pg_result *r)
-{
-	printf("[");
-	for (int row = 0; row < pg_rows(r); row++)
-		printf("%s\n%s", row ? "," : "", pg_text(r, row, 0));
-	printf("%s]\n", pg_rows(r) ? "\n" : "");
-}
-
 static int show(struct pg *pg, const struct arguments *a, const char *sql, const char *const *headings)
 {
 	const char *params[] = { a->state, a->limit };
-	struct pg_result *r = NULL;
-	struct buf text = BUF_INIT;
-	enum pg_class class;
-	struct err err;
+	struct report report = { "pending", sql, headings, "no missing parents", a->json };
 
-	buf_printf(&text, a->json ? "SELECT row_to_json(t) FROM (%s) t" : "%s", sql);
-	class = pg_query(pg, buf_str(&text), 2, params, &r, &err);
-	buf_done(&text);
-	if (class != PG_OK)
-		return fail(class, &err);
-	if (a->json)
-		print_json(r);
-	else if (pg_rows(r) == 0)
-		printf("no missing parents\n");
-	else
-		print_table(r, headings);
-	pg_result_free(r);
-	return EXIT_DONE;
+	return report_rows(pg, &report, 2, params);
 }
 
 static int list(struct pg *pg, const struct arguments *a)
@@ -189,7 +130,7 @@ static int change_one(struct pg *pg, const struct arguments *a, const char *sql)
 		return EXIT_USAGE_ERROR;
 	class = change(pg, sql, 3, target.params, &n, &err);
 	if (class != PG_OK)
-		return fail(class, &err);
+		return report_fail("pending", class, &err);
 	if (n == 0) {
 		fprintf(stderr, "standpipe pending: %s is no missing parent (see: standpipe pending list)\n",
 			a->uri);
@@ -213,7 +154,7 @@ static int retry(struct pg *pg, const struct arguments *a)
 	}
 	class = change(pg, retry_all_sql, 0, NULL, &n, &err);
 	if (class != PG_OK)
-		return fail(class, &err);
+		return report_fail("pending", class, &err);
 	printf("%ld missing parents are due now\n", n);
 	return EXIT_DONE;
 }
@@ -291,13 +232,6 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 	return optind + 2 >= argc;
 }
 
-static bool is_count(const char *s)
-{
-	size_t n = strlen(s);
-
-	return n > 0 && n <= 9 && strspn(s, "0123456789") == n;
-}
-
 /* True if the options are those the verb takes. */
 static bool fits(const struct verb *verb, const struct arguments *a)
 {
@@ -308,7 +242,7 @@ static bool fits(const struct verb *verb, const struct arguments *a)
 		known = strcmp(a->state, states[i]) == 0;
 	if (!known)
 		fprintf(stderr, "standpipe pending: --state is waiting, expired or dead_lettered\n");
-	if (a->limit && !is_count(a->limit)) {
+	if (a->limit && !report_is_count(a->limit)) {
 		fprintf(stderr, "standpipe pending: --limit is a number\n");
 		known = false;
 	}
@@ -319,18 +253,11 @@ static bool fits(const struct verb *verb, const struct arguments *a)
 
 static int run(const struct conf *conf, const struct verb *verb, const struct arguments *a)
 {
-	struct pg_options options = { .conninfo = conf->postgres.conninfo,
-		.application_name = "standpipe pending", .waiter = { wait_poll, NULL }, .whole_tables = true };
 	struct pg *pg = NULL;
-	enum pg_class class;
-	struct err err;
-	int status;
+	int status = report_connect(conf, "pending", "standpipe pending", &pg);
 
-	/* whatever keeps us from connecting, to the caller PostgreSQL is not there */
-	if (pg_new(&options, &pg, &err))
-		return fail(PG_DATA, &err);
-	class = pg_connect(pg, &err);
-	status = class == PG_OK ? verb->run(pg, a) : fail(PG_DOWN, &err);
+	if (status == EXIT_DONE)
+		status = verb->run(pg, a);
 	pg_free(pg);
 	return status;
 }
