@@ -9,25 +9,27 @@ if [ "$(id -u)" -eq 0 ]; then
 	drop="setpriv --reuid=postgres --regid=postgres --clear-groups --inh-caps=-all"
 fi
 
+# packages_listed [PURPOSE...]: those without a purpose, and those for these purposes.
 packages_listed() {
-	sed 's/#.*//' "$top/etc/packages.debian" | tr -s ' \t\n' ' '
+	awk -v purposes=" $* " '{ sub(/#.*/, "") } NF == 1 || NF > 1 && index(purposes, " " $2 " ") { printf "%s ", $1 }' \
+		"$top/etc/packages.debian"
 }
 
 # Listed packages that are not installed, on one line.
 packages_missing() {
-	have=" $(dpkg-query -W -f '${Package}/${db:Status-Status} ' $(packages_listed) 2>/dev/null) "
-	for package in $(packages_listed); do
+	have=" $(dpkg-query -W -f '${Package}/${db:Status-Status} ' $(packages_listed "$@") 2>/dev/null) "
+	for package in $(packages_listed "$@"); do
 		case $have in *" $package/installed "*) ;; *) printf '%s ' "$package" ;; esac
 	done
 }
 
-# Installs what is missing; 69 and the exact line to run if that is not possible.
+# packages_install [PURPOSE...]: installs what is missing; 69 and the exact line to run if that is not possible.
 packages_install() {
 	if ! command -v dpkg-query >/dev/null; then
-		echo "not a Debian system: make sure of these yourself: $(packages_listed)" >&2
+		echo "not a Debian system: make sure of these yourself: $(packages_listed "$@")" >&2
 		return 0
 	fi
-	missing=$(packages_missing)
+	missing=$(packages_missing "$@")
 	[ -n "$missing" ] || return 0
 	by=
 	if [ "$(id -u)" -ne 0 ]; then
