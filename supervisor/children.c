@@ -322,6 +322,9 @@ void children_exited(struct children *c, struct slot *slot, int wait_status)
 		snprintf(how, sizeof how, "code=%d", WEXITSTATUS(wait_status));
 	log_write(drained ? LOG_NOTICE : LOG_WARNING, "child.exited", "child=%s pid=%d %s asked=%s",
 		name_of(slot).text, (int)slot->pid, how, drained ? "yes" : "no");
+	snprintf(slot->stats->last_exit, sizeof slot->stats->last_exit, "%s%s", how,
+		drained ? " (asked to)" : slot->aborted ? " (was stuck)" : "");
+	slot->stats->last_exit_us = (uint64_t)now(c);
 	slot->pid = 0;
 	slot->stats->pid = 0;
 	slot->killed = was_killed(slot, wait_status);

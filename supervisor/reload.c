@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/supervisor.h"
 
+#include "base/clock.h"
 #include "io/notify.h"
 
 #include <stdlib.h>
@@ -110,6 +111,8 @@ int reload_apply(struct supervisor *s, struct conf *conf, struct err *err)
 	conf_free(s->conf);
 	s->conf = conf;
 	s->conf_fd = fd;
+	s->page->reloaded_us = (uint64_t)clock_wall_us();
+	s->page->reload_failed = 0;
 	s->children.drain_timeout_us = (int64_t)(conf->runtime.drain_timeout * 1e6);
 	log_set_level(conf->log.level_value);
 	if (level_changed)
@@ -135,6 +138,7 @@ static void read_again(struct supervisor *s)
 	struct err err;
 
 	s->reload.wanted = false;
+	s->page->reload_failed = 1;
 	if (!conf) {
 		log_lines(LOG_ERROR, "config.invalid", &problems);
 		log_error("config.kept",

@@ -255,8 +255,8 @@ void supervisor_settle(struct supervisor *s)
 	due_us = children_due_us(&s->children);
 	if (s->progress.next_us < due_us)
 		due_us = s->progress.next_us;
-	if (queue_alarm_due_us(&s->queue, s->conf) < due_us)
-		due_us = queue_alarm_due_us(&s->queue, s->conf);
+	if (alarms_due_us(&s->alarms, s->conf) < due_us)
+		due_us = alarms_due_us(&s->alarms, s->conf);
 	left_us = due_us - clock_mono_us();
 	left_us = left_us < 0 ? 0 : left_us;
 	tv = (struct timeval){ left_us / 1000000, left_us % 1000000 };
@@ -275,7 +275,8 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 			hear(s, &s->children.slots[i]);
 	children_tick(&s->children);
 	progress_tick(&s->progress, s->page);
-	queue_alarm_tick(&s->queue, s->conf, s->page);
+	alarms_tick(&s->alarms, s->conf, s->page);
+	s->page->log_dropped = log_dropped();
 	notify_send("WATCHDOG=1");
 	supervisor_settle(s);
 }
@@ -341,6 +342,7 @@ static int start(struct supervisor *s, const struct conf *conf, struct err *err)
 		make_events(s, err) < 0)
 		return EXIT_INTERNAL;
 	s->page->supervisor_pid = (uint32_t)getpid();
+	s->page->overflow_us = UINT64_MAX;
 	s->page->started_us = (uint64_t)clock_wall_us();
 	children_init(&s->children, &ops, s);
 	add_slots(s);

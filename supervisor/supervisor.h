@@ -45,11 +45,13 @@ struct progress {
 	uint64_t appended, committed; /* at last_us */
 };
 
-/* The depth of the stream is judged every queue.check_interval, by the limits then in force. */
-struct queue_alarm {
-	enum queue_state state;
+/* The stream is judged every queue.check_interval, by the limits then in force. */
+struct alarms {
 	int64_t last_us; /* when it was judged */
-	struct complaint repeats;
+	bool looked;
+	uint64_t last_depth;
+	double growth; /* events per second, smoothed */
+	struct complaint repeats[N_ALARMS];
 };
 
 enum { SUPERVISOR_MAX_SIGNALS = 5 };
@@ -65,7 +67,7 @@ struct supervisor {
 	struct children children;
 	struct reload reload;
 	struct progress progress;
-	struct queue_alarm queue;
+	struct alarms alarms;
 	int64_t started_us;
 	struct complaint refusal;
 	char refused[240]; /* the last refusal, so that four children do not say it four times */
@@ -116,13 +118,13 @@ int runtime_seal_conf(const struct conf *conf, struct err *err) NODISCARD;
 /* Makes the page; ret_read_fd is a descriptor that cannot write it. */
 int runtime_page(struct stats_page **ret_page, int *ret_fd, int *ret_read_fd, struct err *err) NODISCARD;
 
-/* ---- queue_alarm.c ---- */
+/* ---- alarms.c ---- */
 
-/* Judges the depth if it is time, leaves the state in the page and says a change once; while it is too
- * deep, again at growing intervals. */
-void queue_alarm_tick(struct queue_alarm *q, const struct conf *conf, struct stats_page *page);
+/* Judges the stream if it is time, leaves the levels in the page and says a change once; while something is
+ * wrong, again at growing intervals. */
+void alarms_tick(struct alarms *a, const struct conf *conf, struct stats_page *page);
 /* When it is time next. */
-int64_t queue_alarm_due_us(const struct queue_alarm *q, const struct conf *conf);
+int64_t alarms_due_us(const struct alarms *a, const struct conf *conf);
 
 /* ---- progress.c ---- */
 

@@ -24,10 +24,14 @@ static struct batch_event *new_event(struct batch *b)
 	return &b->events[b->n_events++];
 }
 
-static void add_id(struct batch *b, struct stream_id id)
+/* Returns the place for what its prefix says. */
+static struct batch_pack *add_id(struct batch *b, struct stream_id id)
 {
 	b->ids = grow(b->ids, b->n_ids, &b->ids_cap, sizeof *b->ids);
-	b->ids[b->n_ids++] = id;
+	b->packs = grow(b->packs, b->n_ids, &b->packs_cap, sizeof *b->packs);
+	b->ids[b->n_ids] = id;
+	b->packs[b->n_ids] = (struct batch_pack){ 0 };
+	return &b->packs[b->n_ids++];
 }
 
 /* One event that stands for bytes nobody can decode. */
@@ -64,12 +68,15 @@ static void add_entry(struct batch *b, const struct stream_entry *entry, struct 
 	struct pack pack;
 	enum pack_status status;
 	int first = b->n_events;
+	struct batch_pack *said = add_id(b, entry->id);
 
-	add_id(b, entry->id);
 	b->n_bytes += entry->bytes.n;
 	if (entry->deleted) /* trimmed by a foreigner while pending: the keeper records the gap */
 		return;
 	status = pack_open(entry->bytes, &pack);
+	if (status == PACK_OK)
+		*said = (struct batch_pack){ pack.prefix.received_us, pack.prefix.source_time_us,
+			pack.prefix.n_events };
 	while (status == PACK_OK) {
 		status = pack_next(&pack, &pe);
 		if (status != PACK_OK)
@@ -110,6 +117,7 @@ void batch_done(struct batch *b)
 	batch_reset(b);
 	arena_done(&b->arena);
 	free(b->ids);
+	free(b->packs);
 	free(b->events);
 	*b = (struct batch){ 0 };
 }

@@ -20,6 +20,12 @@ struct batch_event {
 	struct slice bytes; /* as it was in the pack, with its head: what a dead letter keeps */
 };
 
+/* What the prefix of an entry said; n_events is 0 if it had none that can be read. */
+struct batch_pack {
+	uint64_t received_us, source_time_us;
+	uint32_t n_events;
+};
+
 enum { BATCH_MAX_READS = 64 };
 
 struct batch {
@@ -27,7 +33,8 @@ struct batch {
 	struct stream_entries reads[BATCH_MAX_READS];
 	int n_reads;
 	struct stream_id *ids; /* of every entry, to be acked */
-	int n_ids, ids_cap;
+	struct batch_pack *packs; /* of every entry, in the order of ids */
+	int n_ids, ids_cap, packs_cap;
 	struct batch_event *events;
 	int n_events, events_cap;
 	size_t n_bytes;

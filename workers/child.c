@@ -130,6 +130,8 @@ static void beat(struct child *c)
 {
 	int64_t now_us = clock_mono_us();
 
+	stats_add(c->stats, STAT_log_dropped, log_dropped() - c->log_dropped);
+	c->log_dropped = log_dropped();
 	stats_set(c->stats, STAT_beat_us, (uint64_t)now_us);
 	chan_send(CHAN_FD, CHAN_BEAT, c->state, c->state == CHILD_WAITING ? c->why : NULL);
 	c->next_beat_us = now_us + BEAT_US;

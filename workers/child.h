@@ -29,6 +29,7 @@ struct child {
 	bool ready;	/* READY was sent */
 	int n_workers;	/* worker slots now configured */
 	int64_t next_beat_us;
+	uint64_t log_dropped; /* of those counted already */
 	char why[240];	/* while CHILD_WAITING: for what */
 	struct event_base *base; /* child_attach */
 	struct event *chan_event, *beat_event, *signal_event;

@@ -13,8 +13,18 @@ static const int64_t late_us = 3000000;
 
 /* ---- figures ---- */
 
+void monitor_stage_read(const struct stats_page *page, enum stage stage, struct histogram_sample *sample)
+{
+	for (int i = 0; i < STATS_MAX_SLOTS; i++)
+		if (page->slots[i].starts)
+			histogram_read(&page->slots[i].stages[stage], sample);
+}
+
 void monitor_sample_take(const struct stats_page *page, struct monitor_sample *ret)
 {
+	*ret = (struct monitor_sample){ 0 };
+	for (enum stage i = 0; i < N_STAGES; i++)
+		monitor_stage_read(page, i, &ret->stages[i]);
 	for (int i = 0; i < N_STATS; i++)
 		ret->value[i] = stats_total(page, (enum stats_id)i);
 	ret->at_us = clock_mono_us();
@@ -52,6 +62,13 @@ double monitor_per_second(const struct monitor_status *st, enum stats_id id)
 	if (elapsed_us <= 0)
 		return 0;
 	return (double)(st->now.value[id] - st->before.value[id]) * 1e6 / (double)elapsed_us;
+}
+
+double monitor_risk_s(const struct stats_page *page)
+{
+	uint64_t newest_us = stats_total(page, STAT_source_time_us), oldest_us = stats_total(page, STAT_oldest_time_us);
+
+	return oldest_us && newest_us > oldest_us ? (double)(newest_us - oldest_us) / 1e6 : 0;
 }
 
 uint64_t monitor_watermark_behind(const struct monitor_status *st)
@@ -106,7 +123,7 @@ static void judge(struct monitor_status *st)
 		reason(st, "the source is not connected");
 	if (st->backpressure)
 		reason(st, "the stream is full: the reader does not read its socket");
-	if (st->queue == QUEUE_CRITICAL)
+	if (st->alarms[ALARM_depth] == LEVEL_CRITICAL)
 		reason(st, "the stream is deeper than queue.critical_events");
 }
 
@@ -117,7 +134,8 @@ void monitor_status_look(struct monitor_status *st)
 	monitor_sample_take(st->page, &st->now);
 	st->connected = monitor_live_flag(st->page, STAT_source_connected);
 	st->backpressure = monitor_live_flag(st->page, STAT_backpressure);
-	st->queue = st->page->queue < N_QUEUE_STATES ? st->page->queue : QUEUE_NORMAL;
+	for (int i = 0; i < N_ALARMS; i++)
+		st->alarms[i] = st->page->alarms[i] < N_ALARM_LEVELS ? st->page->alarms[i] : LEVEL_NORMAL;
 	if (!st->totals.known) {
 		st->totals.waiting = (int64_t)v[STAT_pending_rows];
 		st->totals.expired = (int64_t)v[STAT_pending_expired];
@@ -208,7 +226,7 @@ static void put_stream(struct buf *out, const struct monitor_status *st)
 		"},\"redis\":{\"depth_events\":%" PRIu64 ",\"depth_bytes\":%" PRIu64
 		",\"memory_bytes\":%" PRIu64 ",\"queue\":\"%s\"},",
 		v[STAT_depth_events], v[STAT_depth_bytes], v[STAT_redis_memory_bytes],
-		queue_state_name(st->queue));
+		alarm_level_name(st->alarms[ALARM_depth]));
 }
 
 /* From PostgreSQL on. */

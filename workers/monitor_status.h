@@ -19,6 +19,7 @@
 struct monitor_sample {
 	int64_t at_us; /* monotonic */
 	uint64_t value[N_STATS];
+	struct histogram_sample stages[N_STAGES];
 };
 
 /* What PostgreSQL itself says; the counters only know what happened since the supervisor started. */
@@ -33,7 +34,7 @@ struct monitor_status {
 	struct monitor_sample before, now;
 	struct monitor_totals totals;
 	bool connected, backpressure;
-	enum queue_state queue;
+	enum alarm_level alarms[N_ALARMS];
 	struct buf reasons; /* one line each; empty: healthy */
 	int n_reasons;
 };
@@ -44,6 +45,8 @@ void monitor_status_look(struct monitor_status *st);
 void monitor_status_put_json(const struct monitor_status *st, struct buf *out);
 void monitor_status_done(struct monitor_status *st);
 
+/* Adds a stage's times of all children. */
+void monitor_stage_read(const struct stats_page *page, enum stage stage, struct histogram_sample *sample);
 void monitor_sample_take(const struct stats_page *page, struct monitor_sample *ret);
 /* Frames flow, at least one worker works and nothing in the pipeline waits; else why not, as one line. */
 bool monitor_status_ready(const struct stats_page *page, struct buf *why);
@@ -58,6 +61,8 @@ double monitor_beat_age_s(const struct stats_slot *slot);
 /* Seconds since a wall-clock stamp, negative if there is none. */
 double monitor_lag_s(uint64_t stamp_us);
 double monitor_per_second(const struct monitor_status *st, enum stats_id id);
+/* Seconds of events, by the source's clock, that only Redis has. */
+double monitor_risk_s(const struct stats_page *page);
 /* Seqs between source and watermark; 0 across epochs, whose seqs cannot be subtracted. */
 uint64_t monitor_watermark_behind(const struct monitor_status *st);
 

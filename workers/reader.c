@@ -446,6 +446,7 @@ static int reader_init(struct reader *r, struct child *c, struct event_base *bas
 	struct reader_append_options append = { .base = base,
 		.pack = &r->pack,
 		.stats = c->stats,
+		.page = c->page,
 		.max_events = c->conf->redis.max_events,
 		.max_bytes = c->conf->redis.max_bytes,
 		.on_stale = on_stale,

@@ -116,7 +116,11 @@ static void judge_depth(struct reader_append *a, const struct stream_depth *d)
 
 	stats_set(o->stats, STAT_depth_events, d->events);
 	stats_set(o->stats, STAT_depth_bytes, d->bytes);
+	stats_set(o->stats, STAT_oldest_time_us, d->oldest_time_us);
 	stats_set(o->stats, STAT_redis_memory_bytes, d->used_memory);
+	stats_set(o->stats, STAT_redis_memory_max_bytes, d->max_memory);
+	stats_set(o->stats, STAT_redis_rss_bytes, d->rss);
+	stats_set(o->stats, STAT_redis_fragmentation, (uint64_t)(d->fragmentation * 1000));
 	if (!was && over)
 		log_paused(a, d, d->used_memory > max_memory);
 	else if (was && under)
@@ -179,15 +183,29 @@ static void send_batch(struct reader_append *a)
 	event_add(a->reply, NULL);
 }
 
+/* How long a pack took to get here, and when that was. */
+static void clock_pack(struct reader_append *a, const struct packed *p, int64_t now_us)
+{
+	struct histogram *stages = a->o.stats->stages;
+	int64_t received_us = (int64_t)p->received_us;
+
+	if (p->first_time_us)
+		histogram_add(&stages[STAGE_receive], received_us - p->first_time_us, p->n_events);
+	histogram_add(&stages[STAGE_append], now_us - received_us, p->n_events);
+	stats_mark_set(a->o.page, p->id.epoch, p->id.seq, (uint64_t)now_us);
+}
+
 /* The sent packs are in the stream. */
 static void confirm(struct reader_append *a)
 {
 	struct reader_pack *queue = a->o.pack;
 	struct stats_slot *stats = a->o.stats;
 	const struct packed *p = queue->first;
+	int64_t now_us = clock_wall_us();
 
 	for (int i = 0; i < a->n_sent; i++, p = p->next) {
 		a->confirmed = p->id;
+		clock_pack(a, p, now_us);
 		a->depth_events += p->n_events;
 		stats_add(stats, STAT_events_appended, p->n_events);
 		stats_add(stats, STAT_bytes_appended, p->bytes.n);

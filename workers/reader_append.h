@@ -23,6 +23,7 @@ struct reader_append_options {
 	struct stream *stream;
 	struct reader_pack *pack;
 	struct stats_slot *stats;
+	struct stats_page *page;
 	int64_t max_events, max_bytes; /* of the buffer in Redis, as in struct conf */
 	/* What was not confirmed is lost. From the loop, at most once per reset. */
 	void (*on_stale)(void *ctx, enum stream_status status, const char *text);

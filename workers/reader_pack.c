@@ -116,8 +116,10 @@ void reader_pack_event(struct reader_pack *p, const struct event *e)
 	need = PACK_EVENT_HEAD + p->payload.n + (p->riders.n - PACK_PREFIX);
 	if (p->open && p->open->bytes.n + need > PACK_CLOSE_BYTES)
 		reader_pack_close(p);
-	if (!p->open)
+	if (!p->open) {
 		open_pack(p);
+		p->open->first_time_us = e->time_us;
+	}
 	add(p, (uint8_t)e->kind, e->flags, e->seq, buf_slice(&p->payload));
 	if (e->time_us)
 		p->open->time_us = e->time_us;

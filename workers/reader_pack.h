@@ -21,7 +21,7 @@ struct packed {
 	struct buf bytes;
 	struct stream_id id;
 	uint64_t first_seq, first_ordinal, received_us;
-	int64_t time_us; /* of the last event that has one, else 0 */
+	int64_t first_time_us, time_us; /* of the first and the last event, 0 if unknown */
 	uint32_t n_events, n_gaps;
 };
 

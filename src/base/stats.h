@@ -10,8 +10,7 @@
 #ifndef BASE_STATS_H
 #define BASE_STATS_H
 
-#include <stdatomic.h>
-#include <stdint.h>
+#include "base/histogram.h"
 
 /* X(name, role, kind, unit, meaning): role is who writes it (`child`: every one), kind is `counter`
  * (only rises) or `gauge`. */
@@ -31,18 +30,22 @@
 	X(bytes_appended, reader, counter, "bytes", "bytes of those entries")                      \
 	X(source_seq, reader, gauge, "seq", "last seq appended to the stream")                     \
 	X(source_epoch, reader, gauge, "epoch", "epoch of that seq")                               \
-	X(source_time_us, reader, gauge, "microseconds", "time field of the last appended frame")  \
+	X(source_time_us, reader, gauge, "timestamp", "time field of the last appended frame")  \
 	X(source_connected, reader, gauge, "bool", "1 while frames can flow")                      \
 	X(backpressure, reader, gauge, "bool", "1 while the reader does not read its socket")      \
 	X(depth_events, reader, gauge, "events", "events in the stream not yet acknowledged")      \
 	X(depth_bytes, reader, gauge, "bytes", "bytes of those events")                            \
+	X(oldest_time_us, reader, gauge, "timestamp", "source time of the oldest of those events, 0 if none") \
 	X(redis_memory_bytes, reader, gauge, "bytes", "used_memory of Redis")                      \
+	X(redis_memory_max_bytes, reader, gauge, "bytes", "maxmemory of Redis")                    \
+	X(redis_rss_bytes, reader, gauge, "bytes", "used_memory_rss of Redis")                     \
+	X(redis_fragmentation, reader, gauge, "thousandths", "mem_fragmentation_ratio of Redis")   \
 	X(events_committed, worker, counter, "events", "events whose batch was committed")         \
 	X(ops_committed, worker, counter, "ops", "record operations of those events")              \
 	X(batches_committed, worker, counter, "batches", "transactions committed")                 \
 	X(batch_events, worker, gauge, "events", "size of the last batch")                         \
 	X(batch_us, worker, gauge, "microseconds", "duration of the last batch")                   \
-	X(commit_time_us, worker, gauge, "microseconds", "source time of the newest committed event") \
+	X(commit_time_us, worker, gauge, "timestamp", "source time of the newest committed event") \
 	X(rows_changed, worker, counter, "rows", "record rows inserted or updated")                \
 	X(rows_unchanged, worker, counter, "rows", "record rows already there, or newer there")    \
 	X(entries_acked, worker, counter, "entries", "stream entries acknowledged")                \
@@ -57,6 +60,7 @@
 	X(pending_rows, keeper, gauge, "rows", "missing parents waiting")                          \
 	X(pending_expired, keeper, gauge, "rows", "missing parents given up")                      \
 	X(entries_trimmed, keeper, counter, "entries", "acknowledged entries deleted from the stream") \
+	X(log_dropped, child, counter, "lines", "log lines dropped because their reader did not take them") \
 	X(beat_us, child, gauge, "microseconds", "monotonic time of the child's last sign of life")
 
 enum stats_id {
@@ -66,7 +70,36 @@ enum stats_id {
 	N_STATS
 };
 
-enum { STATS_MAX_SLOTS = 72, STATS_VERSION = 1 };
+/* How long each event took from one place to the next. X(name, meaning) */
+#define STAGES_LIST(X)                                                                             \
+	X(receive, "source's time of the event to its receipt by the reader")                      \
+	X(append, "receipt to the append to Redis")                                                \
+	X(commit, "append to Redis to the commit in PostgreSQL")                                   \
+	X(total, "source's time of the event to the commit in PostgreSQL")
+
+enum stage {
+#define X(name, meaning) STAGE_##name,
+	STAGES_LIST(X)
+#undef X
+	N_STAGES
+};
+
+/* What the supervisor watches; how bad it is stands in stats_page.alarms (enum alarm_level). X(name, meaning) */
+#define ALARMS_LIST(X)                                                                             \
+	X(depth, "events in the stream not yet in PostgreSQL")                                     \
+	X(risk, "seconds of events that only Redis has")                                           \
+	X(overflow, "seconds until the stream is full")                                            \
+	X(memory, "Redis memory against maxmemory")                                                \
+	X(fragmentation, "fragmentation of Redis memory")
+
+enum alarm {
+#define X(name, meaning) ALARM_##name,
+	ALARMS_LIST(X)
+#undef X
+	N_ALARMS
+};
+
+enum { STATS_MAX_SLOTS = 72, STATS_VERSION = 2, STATS_MARKS = 1024 };
 
 struct stats_slot {
 	char role[16]; /* NUL-terminated, written by the supervisor; "" = unused */
@@ -76,17 +109,31 @@ struct stats_slot {
 	 * beat and, while that is CHILD_WAITING, what for (NUL-terminated; may be read half-written). */
 	uint32_t starts, state, doing;
 	char why[240];
+	char last_exit[64]; /* how the last process here ended; "" if none did */
+	uint64_t last_exit_us; /* when: monotonic */
 	_Atomic uint64_t value[N_STATS];
+	struct histogram stages[N_STAGES];
 	/* What the child is decoding, so that a crash there names the event (0 = nothing). */
 	_Atomic uint64_t decode_epoch, decode_seq;
+};
+
+/* When a pack was appended: by the reader, for the worker that commits it. A younger one may stand in its place. */
+struct stats_mark {
+	_Atomic uint64_t key, at_us;
 };
 
 struct stats_page {
 	uint32_t version, n_stats;
 	uint32_t supervisor_pid, n_workers;
 	uint64_t started_us; /* wall clock */
-	uint32_t queue; /* enum queue_state, as the supervisor last judged the depth of the stream */
+	/* As the supervisor last judged: */
+	uint32_t alarms[N_ALARMS];
+	uint64_t overflow_us; /* until the stream is full, if it goes on growing like this; UINT64_MAX: it does not */
+	uint64_t reloaded_us; /* wall clock of the last good configuration */
+	uint32_t reload_failed; /* 1: a later one was refused */
+	uint64_t log_dropped; /* by the supervisor */
 	struct stats_slot slots[STATS_MAX_SLOTS];
+	struct stats_mark marks[STATS_MARKS];
 };
 
 /* The row of a counter. */
@@ -94,6 +141,12 @@ struct stats_info {
 	const char *name, *role, *kind, *unit, *meaning;
 };
 extern const struct stats_info stats_info[N_STATS];
+
+/* Of a stage or an alarm. */
+struct stats_name {
+	const char *name, *meaning;
+};
+extern const struct stats_name stage_names[N_STAGES], alarm_names[N_ALARMS];
 
 static inline void stats_add(struct stats_slot *s, enum stats_id stat, uint64_t n)
 {
@@ -111,6 +164,11 @@ static inline uint64_t stats_get(const struct stats_slot *s, enum stats_id stat)
 {
 	return atomic_load_explicit(&s->value[stat], memory_order_relaxed);
 }
+
+/* (epoch, seq): the id of an appended pack. */
+void stats_mark_set(struct stats_page *page, uint64_t epoch, uint64_t seq, uint64_t at_us);
+/* 0 if it is not known, or not any more. */
+uint64_t stats_mark_get(const struct stats_page *page, uint64_t epoch, uint64_t seq);
 
 /* Sum (counters) or maximum (gauges) over all slots. */
 uint64_t stats_total(const struct stats_page *page, enum stats_id stat);

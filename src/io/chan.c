@@ -73,13 +73,13 @@ const char *slot_state_name(enum slot_state state)
 	return names[state];
 }
 
-const char *queue_state_name(enum queue_state state)
+const char *alarm_level_name(enum alarm_level level)
 {
-	static const char *const names[N_QUEUE_STATES] = {
-#define X(name, text) [QUEUE_##name] = text,
-		QUEUE_STATES(X)
+	static const char *const names[N_ALARM_LEVELS] = {
+#define X(name, text) [LEVEL_##name] = text,
+		ALARM_LEVELS(X)
 #undef X
 	};
 
-	return names[state];
+	return names[level];
 }

@@ -49,17 +49,17 @@ enum slot_state {
 	N_SLOT_STATES
 };
 
-/* The depth of the stream against queue.warn_events and critical_events: stats_page.queue. */
-#define QUEUE_STATES(X)                                                                            \
+/* How bad something is that the supervisor watches: stats_page.alarms. */
+#define ALARM_LEVELS(X)                                                                            \
 	X(NORMAL, "normal")                                                                        \
 	X(WARNING, "warning")                                                                      \
 	X(CRITICAL, "critical") /* counts as degraded */
 
-enum queue_state {
-#define X(name, text) QUEUE_##name,
-	QUEUE_STATES(X)
+enum alarm_level {
+#define X(name, text) LEVEL_##name,
+	ALARM_LEVELS(X)
 #undef X
-	N_QUEUE_STATES
+	N_ALARM_LEVELS
 };
 
 struct chan_msg {
@@ -77,6 +77,6 @@ enum chan_status chan_recv(int fd, struct chan_msg *ret_msg) NODISCARD;
 const char *chan_type_name(enum chan_type type);
 const char *child_state_name(enum child_state state);
 const char *slot_state_name(enum slot_state state);
-const char *queue_state_name(enum queue_state state);
+const char *alarm_level_name(enum alarm_level level);
 
 #endif

@@ -57,7 +57,7 @@ struct conf {
 	} pending;
 	struct {
 		int64_t warn_events, critical_events;
-		double check_interval;
+		double warn_risk, warn_overflow, check_interval;
 	} queue;
 	struct {
 		char *plc_url;

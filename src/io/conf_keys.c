@@ -90,8 +90,12 @@ const struct conf_key conf_keys[] = {
 		.meaning = "depth of the stream that is worth a warning" },
 	{ AT(queue, critical_events), .type = CONF_INT, .owner = OWNER_SUPERVISOR,
 		.i = { 250000, 1, 1000000000 }, .meaning = "depth of the stream that counts as degraded" },
+	{ AT(queue, warn_risk), .type = CONF_FLOAT, .owner = OWNER_SUPERVISOR, .f = { 300, 1, 604800 },
+		.meaning = "seconds of events that only Redis has that are worth a warning" },
+	{ AT(queue, warn_overflow), .type = CONF_FLOAT, .owner = OWNER_SUPERVISOR, .f = { 600, 0, 604800 },
+		.meaning = "a warning if the stream would be full within so many seconds, growing as it does" },
 	{ AT(queue, check_interval), .type = CONF_FLOAT, .owner = OWNER_SUPERVISOR, .f = { 10, 0.1, 3600 },
-		.meaning = "seconds between two looks at the depth" },
+		.meaning = "seconds between two looks at depth, risk, forecast and the memory of Redis" },
 
 	{ AT(identity, plc_url), .type = CONF_STRING, .owner = OWNER_READER,
 		.text = "https://plc.directory", .valid = conf_is_http_url,

@@ -106,7 +106,9 @@ enum stream_status stream_append_result(struct stream *s, struct err *err) NODIS
 
 struct stream_depth {
 	uint64_t events, bytes;		  /* appended and not yet acked (contiguous part) */
-	uint64_t used_memory, max_memory; /* of Redis */
+	uint64_t oldest_time_us;	  /* source time of the oldest of them; 0: none, or unknown */
+	uint64_t used_memory, max_memory, rss; /* of Redis */
+	double fragmentation;		  /* its mem_fragmentation_ratio */
 	uint64_t epoch;			  /* the current one, for who is about to append */
 };
 

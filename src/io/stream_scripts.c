@@ -250,7 +250,7 @@ enum stream_status stream_append_result(struct stream *s, struct err *err)
 	return status;
 }
 
-/* used_memory and maxmemory. */
+/* What INFO says of memory. */
 static enum stream_status get_memory(struct stream *s, struct stream_depth *ret, struct err *err)
 {
 	enum stream_status status;
@@ -266,6 +266,10 @@ static enum stream_status get_memory(struct stream *s, struct stream_depth *ret,
 	ret->used_memory = strtoull(number, NULL, 10);
 	reply_info(r, "maxmemory", number, sizeof number);
 	ret->max_memory = strtoull(number, NULL, 10);
+	reply_info(r, "used_memory_rss", number, sizeof number);
+	ret->rss = strtoull(number, NULL, 10);
+	reply_info(r, "mem_fragmentation_ratio", number, sizeof number);
+	ret->fragmentation = strtod(number, NULL);
 	freeReplyObject(r);
 	return STREAM_OK;
 }
@@ -285,6 +289,7 @@ enum stream_status stream_get_depth(struct stream *s, struct stream_depth *ret, 
 	ret->events = reply_u64(r, 1);
 	ret->bytes = reply_u64(r, 2);
 	ret->epoch = reply_u64(r, 3);
+	ret->oldest_time_us = reply_u64(r, 4);
 	freeReplyObject(r);
 	return get_memory(s, ret, err);
 }

@@ -140,7 +140,7 @@ static void print_stages(const struct monitor_status *st)
 		v[STAT_source_seq], lag_text(v[STAT_source_time_us]).text,
 		monitor_per_second(st, STAT_events_appended));
 	printf("redis         depth %" PRIu64 " events (%s), %.1f MB%s; memory %.1f MB\n",
-		v[STAT_depth_events], queue_state_name(st->queue),
+		v[STAT_depth_events], alarm_level_name(st->alarms[ALARM_depth]),
 		(double)v[STAT_depth_bytes] / 1e6,
 		st->backpressure ? " (back-pressure)" : "",
 		(double)v[STAT_redis_memory_bytes] / 1e6);

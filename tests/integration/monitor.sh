@@ -39,6 +39,17 @@ total() {
 	body 'GET /metrics' | awk -v name="$1" '{ sub(/[{].*/, "", $1) } $1 == name { n += $NF } END { print n + 0 }'
 }
 
+# sample NAME{LABELS}: its value in $T/metrics.
+sample() {
+	awk -v name="$1" '$1 == name { print $2 }' "$T/metrics"
+}
+
+# alarm NAME: its level now.
+alarm() {
+	body 'GET /metrics' >"$T/metrics"
+	sample "standpipe_alarm_level{alarm=\"$1\"}"
+}
+
 # keys: the names in a JSON document, with their paths; elements of arrays count as one.
 keys() {
 	perl -MJSON::PP -0ne '
@@ -89,7 +100,7 @@ standpipe status >"$T/status.out"
 is "status exits 1" $? 1
 ok "and shows it" grep -q '^redis .*(critical)' "$T/status.out"
 ok "and why" grep -q 'deeper than queue.critical_events' "$T/status.out"
-ok "so does the monitor" wait_until '[ "$(total standpipe_queue_alarm)" = 2 ]' 5
+ok "so does the monitor" wait_until '[ "$(alarm depth)" = 2 ]' 5
 set_queue='check_interval = 0.1; warn_events = 1000000; critical_events = 2000000;'
 hup
 ok "higher limits apply at once" wait_until '[ "$(n_logged "notice queue.depth_normal ")" = 1 ]' 10
@@ -101,7 +112,7 @@ set_queue='check_interval = 0.2; warn_events = 400; critical_events = 800;'
 hup
 kill -CONT $(pids_of worker)
 ok "the workers go on: the alarm is over" wait_until '[ "$(n_logged "notice queue.depth_normal ")" = 2 ]' 30
-ok "also in the metrics" wait_until '[ "$(total standpipe_queue_alarm)" = 0 ]' 5
+ok "also in the metrics" wait_until '[ "$(alarm depth)" = 0 ]' 5
 
 # ---- death ----
 
@@ -126,14 +137,23 @@ is "metrics are text 0.0.4" "$(header content-type 'GET /metrics')" 'text/plain;
 none "every counter of the table is there, with its type" "$(
 	sed -nE 's/^\tX\(([a-z_]+), [a-z]+, ([a-z]+), "([a-z]+)".*/\1 \2 \3/p' "$top/src/base/stats.h" |
 	while read -r name kind unit; do
-		[ "$unit" != microseconds ] || name=${name%_us}_seconds
+		case $unit in
+		microseconds) name=${name%_us}_seconds ;;
+		timestamp) name=${name%_time_us}_timestamp_seconds ;;
+		thousandths) name=${name}_ratio ;;
+		esac
 		case $unit:$name in bytes:bytes_*) name=${name#bytes_}_bytes ;; esac
 		[ "$kind" != counter ] || name=${name}_total
 		grep -qx "# TYPE standpipe_$name $kind" "$T/metrics" &&
 			grep -qE "^standpipe_$name\{role=\"[a-z]+\",slot=\"0\"\} [0-9.]+$" "$T/metrics" || echo "$name"
 	done)"
 is "as many as the table has" "$(grep -c '^# TYPE' "$T/metrics")" \
-	$(($(grep -cE '^	X\(.*(counter|gauge),' "$top/src/base/stats.h") + 5))
+	$(($(grep -cE '^	X\(.*(counter|gauge),' "$top/src/base/stats.h") + 13))
+for stage in receive append commit total; do
+	is "stage $stage: every committed event is in its histogram" "$(sample "standpipe_stage_latency_seconds_count{stage=\"$stage\"}")" \
+		"$(sample "standpipe_stage_latency_seconds_bucket{stage=\"$stage\",le=\"+Inf\"}")"
+	ok "stage $stage: it took time" test "$(sample "standpipe_stage_latency_seconds_count{stage=\"$stage\"}")" -gt 1000
+done
 for stage in reader commit; do
 	ok "lag of $stage" grep -qE "^standpipe_lag_seconds\{stage=\"$stage\"\} -?[0-9]+\.[0-9]+$" "$T/metrics"
 done

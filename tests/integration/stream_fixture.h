@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 enum { EVENTS = 10, MAX_PACKS = 64 };
+#define SOURCE_TIME_US UINT64_C(1700000000000000) /* of a pack, plus its last seq */
 
 /* One Redis, one stream under test, and the position its writer believes in. */
 struct stream_fixture {
@@ -178,6 +179,7 @@ static inline void build(
 				.last_seq = id.seq,
 				.first_ordinal = ordinal,
 				.first_byte = byte,
+				.source_time_us = SOURCE_TIME_US + id.seq,
 				.n_events = EVENTS });
 		packs[i] = (struct stream_pack){ id, buf_slice(&bufs[i]), EVENTS };
 		ordinal += EVENTS;

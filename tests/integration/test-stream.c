@@ -131,6 +131,8 @@ static void test_depth(struct stream_fixture *f)
 	ok(stream_get_depth(f->s, &depth, &f->err) == STREAM_OK && depth.events == 60 &&
 			depth.bytes == 6 * pack,
 		"acked entries do not count");
+	ok(depth.oldest_time_us == SOURCE_TIME_US + 50, "the oldest that counts tells its source time");
+	ok(depth.rss > 0 && depth.fragmentation > 0, "Redis tells its fragmentation");
 }
 
 static void test_read(struct stream_fixture *f)

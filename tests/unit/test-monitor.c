@@ -53,8 +53,9 @@ static void test_names(void)
 		{ STAT_depth_bytes, "standpipe_depth_bytes" },
 		{ STAT_redis_memory_bytes, "standpipe_redis_memory_bytes" },
 		{ STAT_batch_us, "standpipe_batch_seconds" },
-		{ STAT_source_time_us, "standpipe_source_time_seconds" },
+		{ STAT_source_time_us, "standpipe_source_timestamp_seconds" },
 		{ STAT_depth_events, "standpipe_depth_events" },
+		{ STAT_redis_fragmentation, "standpipe_redis_fragmentation_ratio" },
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -167,11 +168,11 @@ static void test_status(void)
 	ok(json_is_null(json_object_get(json_object_get(json, "postgres"), "reachable")),
 		"nobody asked PostgreSQL: reachable is null");
 	json_decref(json);
-	page->queue = QUEUE_CRITICAL;
+	page->alarms[ALARM_depth] = LEVEL_CRITICAL;
 	json = status_json(page);
 	ok(json_array_size(json_object_get(json, "reasons")) == 1, "a critical queue is a reason");
 	json_decref(json);
-	page->queue = 77;
+	page->alarms[ALARM_depth] = 77;
 	page->slots[1].state = 88;
 	page->slots[2].doing = CHILD_WAITING;
 	memset(page->slots[2].why, 0xc3, sizeof page->slots[2].why - 1);

@@ -53,14 +53,14 @@ local function prefix(entry)
     if not fields or #fields ~= 2 or fields[1] ~= 'p' or #fields[2] < 88 then
         return nil
     end
-    local _, _, prev_epoch, prev_seq, epoch, _, last_seq, ordinal, byte, _, _, n_events =
+    local _, _, prev_epoch, prev_seq, epoch, _, last_seq, ordinal, byte, _, time_us, n_events =
         struct.unpack('<I4I4I8I8I8I8I8I8I8I8I8I4', fields[2])
     if num(epoch) .. '-' .. num(last_seq) ~= entry[1] then
         return nil
     end
     return {
         prev = { epoch = prev_epoch, seq = prev_seq },
-        ordinal = ordinal, byte = byte, n_events = n_events, n_bytes = #fields[2],
+        ordinal = ordinal, byte = byte, time_us = time_us, n_events = n_events, n_bytes = #fields[2],
     }
 end
 
