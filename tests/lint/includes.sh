@@ -48,11 +48,13 @@ BEGIN {
 	own["wslay"] = "^src/io/websocket"
 	own["openssl/ssl.h"] = "^src/io/websocket"
 	own["openssl/x509"] = "^src/io/websocket"
-	own["openssl/evp.h"] = "^src/(codec/cid|domain/ident|io/websocket_upgrade)[.]c$"
+	own["openssl/evp.h"] = "^src/(codec/cid|codec/sign|domain/ident|io/websocket_upgrade)[.]c$"
 	own["openssl/hmac.h"] = "^src/domain/ident[.]c$"
 	own["event2/http.h"] = "^workers/monitor[.]c$"
 	own["jansson.h"] = "^src/codec/json"
-	own["secp256k1"] = "^$"
+	own["secp256k1"] = "^src/codec/sign[.]c$"
+	own["openssl/ec.h"] = "^src/codec/sign[.]c$"
+	own["openssl/core_names.h"] = "^src/codec/sign[.]c$"
 }
 {
 	file = $0; sub(/:.*/, "", file)
