@@ -81,6 +81,13 @@ static bool stream_trouble(struct worker *w, enum stream_status status, const st
 	return wait_for(w, "worker.redis_failed", &w->redis_complaint, err, pause_us);
 }
 
+/* Entries may have been delivered to us without our hearing of it: own pending ones come first again. */
+static void read_own_again(struct worker *w)
+{
+	w->own_done = false;
+	w->own_after = (struct stream_id){ 0 };
+}
+
 /* Connects to Redis and reads the generation. False: drain now. */
 static bool redis_up(struct worker *w)
 {
@@ -102,8 +109,7 @@ static bool redis_up(struct worker *w)
 	if (state.generation != w->generation) {
 		/* Delivery was reset: what we remember of our pending entries is void. */
 		w->generation = state.generation;
-		w->own_done = false;
-		w->own_after = (struct stream_id){ 0 };
+		read_own_again(w);
 	}
 	return true;
 }
@@ -344,8 +350,7 @@ static bool ack_batch(struct worker *w)
 	if (status == STREAM_OK && acked == w->batch.n_ids)
 		return true;
 	log_debug("worker.ack_refused", "entries=%d acked=%d error=\"%s\"", w->batch.n_ids, acked, err.text);
-	w->own_done = false;
-	w->own_after = (struct stream_id){ 0 };
+	read_own_again(w);
 	return redis_up(w); /* the generation may be a new one */
 }
 
@@ -417,9 +422,8 @@ static bool work(struct worker *w)
 
 	status = fill_batch(w, &err);
 	if (status != STREAM_OK) {
-		if (stream_trouble(w, status, &err, &pause_us) || !redis_up(w))
-			return false;
-		return true;
+		read_own_again(w);
+		return !stream_trouble(w, status, &err, &pause_us) && redis_up(w);
 	}
 	child_ready(w->child);
 	if (!w->batch.n_ids)
