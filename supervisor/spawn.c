@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/supervisor.h"
 
+#include "base/failpoint.h"
 #include "supervisor/exit_codes.h"
 
 #include <errno.h>
@@ -53,13 +54,15 @@ pid_t spawn(const char *role, int number, const int fds[3], struct err *err)
 	char *argv[] = { "standpipe", "--role", (char *)(uintptr_t)role, "--slot", digits, NULL };
 
 	snprintf(digits, sizeof digits, "%d", number);
-	pid = fork();
+	pid = FAILPOINT(spawn_fork) ? -1 : fork();
 	if (pid < 0)
 		return err_set(err, "cannot fork: %s", strerror(errno));
 	if (pid > 0)
 		return pid;
 	arrange_signals(parent);
 	arrange_fds(fds);
+	if (FAILPOINT(spawn_exec))
+		_exit(EXIT_INTERNAL);
 	/* the file that runs, even if another version was installed over it meanwhile */
 	execv("/proc/self/exe", argv);
 	_exit(EXIT_INTERNAL);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "workers/batch.h"
 
+#include "base/failpoint.h"
+
 #include "codec/pack.h"
 
 #include <assert.h>
@@ -83,6 +85,7 @@ static void add_entry(struct batch *b, const struct stream_entry *entry, struct 
 			break;
 		atomic_store_explicit(&stats->decode_epoch, entry->id.epoch, memory_order_relaxed);
 		atomic_store_explicit(&stats->decode_seq, pe.seq, memory_order_relaxed);
+		(void)FAILPOINT(batch_event);
 		add_event(b, pack.prefix.epoch, &pe);
 	}
 	atomic_store_explicit(&stats->decode_seq, 0, memory_order_relaxed);

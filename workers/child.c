@@ -2,6 +2,7 @@
 #include "workers/child.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -130,6 +131,7 @@ static void beat(struct child *c)
 {
 	int64_t now_us = clock_mono_us();
 
+	(void)FAILPOINT(child_beat);
 	stats_add(c->stats, STAT_log_dropped, log_dropped() - c->log_dropped);
 	c->log_dropped = log_dropped();
 	stats_set(c->stats, STAT_beat_us, (uint64_t)now_us);

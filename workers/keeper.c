@@ -13,6 +13,7 @@
 #include "workers/keeper_watermark.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "domain/schema.h"
 
 #include <ctype.h>
@@ -226,6 +227,8 @@ static enum keeper_status retry_pending(struct keeper *k, struct err *err)
 
 static enum keeper_status purge(struct keeper *k, struct err *err)
 {
+	if (FAILPOINT(keeper_purge))
+		pg_disconnect(k->pg);
 	return keeper_purge_tick(&k->purge, err) == PG_OK
 		? KEEPER_OK
 		: keeper_postgres_failed(k->pg, "emptying the records of deleted accounts", err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "workers/keeper_watermark.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "io/websocket.h"
 
@@ -64,6 +65,7 @@ static enum keeper_status open_epoch(struct keeper_watermark *m, uint64_t epoch,
 
 	if (pg_query(m->pg, open_epoch_sql, 5, params, &r, err) != PG_OK)
 		return keeper_postgres_failed(m->pg, "opening an epoch", err);
+	FAILPOINT_CUT(keeper_epoch, stream_fd(m->stream));
 	m->epoch = epoch;
 	snprintf(m->host, sizeof m->host, "%s", pg_text(r, 0, 0));
 	if (start != m->start)
@@ -212,6 +214,7 @@ static enum keeper_status read_watermark(struct keeper_watermark *m, struct stre
 		status = record_loss(m, ret, err);
 		if (status != KEEPER_OK)
 			return status;
+		FAILPOINT_CUT(keeper_gap, stream_fd(m->stream));
 		*ret_stream = stream_drop_lost(m->stream, ret->lost_through, &dropped, err);
 		/* None pending: they were never delivered, and the watermark is valid as it is. */
 		if (*ret_stream != STREAM_OK || dropped == 0)
@@ -251,26 +254,31 @@ static enum keeper_status fulfil(
 
 enum keeper_status keeper_watermark_tick(struct keeper_watermark *m, struct err *err)
 {
-	enum keeper_status status = prepare(m, err);
 	enum stream_status stream = STREAM_OK;
+	enum keeper_status status;
 	struct stream_watermark w;
 	uint64_t trimmed = 0;
 
+	FAILPOINT_CUT(keeper_prepare, stream_fd(m->stream));
+	status = prepare(m, err);
 	if (status == KEEPER_OK)
 		status = read_watermark(m, &w, &stream, err);
 	if (status != KEEPER_OK)
 		return status;
 	if (stream != STREAM_OK)
 		return heals(stream) ? KEEPER_OK : KEEPER_E_REDIS;
+	FAILPOINT_CUT(keeper_mark, stream_fd(m->stream));
 	status = commit(m, w.id, err);
 	if (status != KEEPER_OK)
 		return status;
+	FAILPOINT_CUT(keeper_commit, stream_fd(m->stream));
 	/* w.id may be behind PostgreSQL's if Redis lost its tail; Redis records PostgreSQL's. */
 	w.id = m->at;
 	stream = stream_trim(m->stream, &w, (uint64_t)m->conf->redis.replay_events,
 		(uint64_t)m->conf->redis.replay_bytes, &trimmed, err);
 	if (stream != STREAM_OK)
 		return heals(stream) ? KEEPER_OK : KEEPER_E_REDIS;
+	FAILPOINT_CUT(keeper_trimmed, stream_fd(m->stream));
 	stats_add(m->stats, STAT_entries_trimmed, trimmed);
 	return fulfil(m, &w, err);
 }

@@ -7,6 +7,7 @@
 #include "workers/reader.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 
 #include <assert.h>
@@ -99,7 +100,16 @@ static void on_message(void *ctx, struct slice message, bool binary)
 
 	if (!reader_append_running(r->append))
 		return; /* the link is about to be closed */
+	if (FAILPOINT(reader_frame)) {
+		err_set(&err, "failpoint");
+		follow(r, SOURCE_DROP, &err);
+		return;
+	}
 	fate = reader_source_message(r->source, message, binary, &err);
+	if (FAILPOINT(reader_packed) && fate == SOURCE_OK) {
+		err_set(&err, "failpoint");
+		fate = SOURCE_DROP;
+	}
 	reader_append_more(r->append);
 	follow(r, fate, &err);
 }

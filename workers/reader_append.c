@@ -2,6 +2,7 @@
 #include "workers/reader_append.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 
 #include <event2/event.h>
@@ -171,12 +172,14 @@ static void send_batch(struct reader_append *a)
 		packs[n++] = (struct stream_pack){ p->id, buf_slice(&p->bytes), p->n_events };
 		n_bytes += p->bytes.n;
 	}
+	FAILPOINT_CUT(append_send, stream_fd(a->o.stream));
 	status = stream_append_send(
 		a->o.stream, a->confirmed, queue->first->first_ordinal, packs, n, &err);
 	if (status != STREAM_OK) {
 		give_up(a, status, &err);
 		return;
 	}
+	FAILPOINT_CUT(append_sent, stream_fd(a->o.stream));
 	a->n_sent = n;
 	a->sent_us = clock_mono_us();
 	a->stage = APPEND_SENT;
@@ -241,6 +244,10 @@ static enum stream_status take_result(struct reader_append *a, struct err *err)
 
 	event_del(a->reply);
 	status = stream_append_result(a->o.stream, err);
+	if (FAILPOINT(append_reply)) {
+		stream_disconnect(a->o.stream);
+		status = STREAM_E_DOWN;
+	}
 	if (status == STREAM_OK)
 		confirm(a);
 	else if (status == STREAM_E_FULL)

@@ -5,6 +5,7 @@
 #include "workers/reader.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 
 #include <inttypes.h>
@@ -152,6 +153,7 @@ enum link_event reader_derive(struct reader *r)
 		return unfit(r, status, &err);
 	r->interruptible = true;
 	status = stream_connect(r->stream, &err);
+	FAILPOINT_CUT(reader_derive, stream_fd(r->stream));
 	if (status == STREAM_OK)
 		status = stream_check_settings(r->stream, run_id, &err);
 	if (status == STREAM_OK)

@@ -10,6 +10,7 @@
 #include "workers/child.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "workers/batch.h"
 #include "workers/write.h"
 
@@ -293,6 +294,7 @@ static enum stream_status claim(struct worker *w, struct err *err)
 
 	if (now_us < w->next_claim_us)
 		return STREAM_OK;
+	FAILPOINT_CUT(worker_claim, stream_fd(w->stream));
 	if (is_lowest(w))
 		status = claim_orphans(w, err);
 	if (status == STREAM_OK && !w->batch.n_ids)
@@ -344,7 +346,12 @@ static bool ack_batch(struct worker *w)
 	int acked = 0;
 
 	w->finishing = true;
+	FAILPOINT_CUT(ack_send, stream_fd(w->stream));
 	status = stream_ack(w->stream, w->consumer, w->generation, w->batch.ids, w->batch.n_ids, &acked, &err);
+	if (FAILPOINT(ack_reply)) {
+		stream_disconnect(w->stream);
+		status = STREAM_E_DOWN;
+	}
 	w->finishing = false;
 	stats_add(w->child->stats, STAT_entries_acked, (uint64_t)acked);
 	if (status == STREAM_OK && acked == w->batch.n_ids)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "workers/write.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "domain/schema.h"
 #include "workers/write_arrays.h"
@@ -150,6 +151,8 @@ static enum pg_class attempt(struct writer *w, const struct batch_event *events,
 	arena_reset(&w->arena);
 	merge_events(&m, &w->arena, &w->ident, events, n);
 	write_queue(w, &m, &sent);
+	if (FAILPOINT(write_begin))
+		pg_disconnect(w->pg);
 	o->class = pg_run(w->pg, o);
 	return finish(w, &m, &sent, o);
 }
@@ -168,6 +171,7 @@ static enum pg_class dead_letter(struct writer *w, const struct batch_event *be,
 	merge_events(&m, &w->arena, &w->ident, be, 1);
 	write_queue_dead(w, &m, &d, &sent);
 	o->class = pg_run(w->pg, o);
+	(void)FAILPOINT(dead_letter);
 	return finish(w, &m, &sent, o);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/pg_private.h"
 
+#include "base/failpoint.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -114,15 +116,25 @@ static bool send_add(struct pg *pg, const struct pg_call *call, int statement)
 		pg->conn, call->stmt->name, call->n_params, call->values, call->lengths, formats, 1);
 }
 
+/* What stands before a failpoint reaches the server first. */
+static bool flush_for_failpoint(struct pg *pg)
+{
+	return !FAILPOINTS_BUILT_IN || PQflush(pg->conn) >= 0;
+}
+
 static bool send_call(struct pg *pg, const struct pg_call *call, int *statement)
 {
+	if (!flush_for_failpoint(pg))
+		return false;
 	switch (call->verb) {
 	case PG_VERB_BEGIN:
+		FAILPOINT_CUT(tx_begin, PQsocket(pg->conn));
 		return send_plain(pg, "BEGIN", PG_DUE_PLAIN) &&
 			(!call->relaxed || send_plain(pg, "SET LOCAL synchronous_commit = off", PG_DUE_PLAIN));
 	case PG_VERB_ADD:
 		return send_add(pg, call, (*statement)++);
 	case PG_VERB_COMMIT:
+		FAILPOINT_CUT(tx_commit, PQsocket(pg->conn));
 		break;
 	}
 	return send_plain(pg, "COMMIT", PG_DUE_COMMIT) && send_sync(pg);
@@ -138,7 +150,10 @@ static bool send_all(struct pg *pg)
 	for (int i = 0; i < pg->n_calls; i++)
 		if (!send_call(pg, &pg->calls[i], &statement))
 			return false;
-	return PQflush(pg->conn) >= 0;
+	if (PQflush(pg->conn) < 0)
+		return false;
+	FAILPOINT_CUT(tx_committing, PQsocket(pg->conn));
+	return true;
 }
 
 enum pg_class pg_run_send(struct pg *pg, struct pg_outcome *ret)
@@ -267,6 +282,8 @@ enum pg_class pg_run_finish(struct pg *pg, struct pg_outcome *ret)
 	if (ret->class != PG_OK || pg->n_replies == 0)
 		return ret->class;
 	c = take_replies(pg, ret, &err);
+	if (FAILPOINT(tx_done) && c == PG_OK)
+		c = pg_lost(pg, &err);
 	if (c == PG_STOP || (c != PG_OK && ret->class == PG_OK)) {
 		ret->class = c;
 		ret->err = err;

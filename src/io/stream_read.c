@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/stream_private.h"
 
+#include "base/failpoint.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -96,7 +98,9 @@ enum stream_status stream_read_send(
 		extra_us = STREAM_BLOCK_EXTRA_US;
 	begin_read(s, consumer, count, block_ms);
 	args_str(s, ">");
+	FAILPOINT_CUT(worker_read, stream_fd(s));
 	status = stream_send(s, (int64_t)block_ms * 1000 + extra_us, err);
+	FAILPOINT_CUT(worker_read_sent, stream_fd(s));
 	if (status == STREAM_OK)
 		s->half = HALF_READ;
 	return status;
@@ -142,6 +146,7 @@ enum stream_status stream_read_own(struct stream *s, const char *consumer, struc
 	*ret = (struct stream_entries){ 0 };
 	begin_read(s, consumer, count, 0);
 	args_id(s, after);
+	FAILPOINT_CUT(worker_own, stream_fd(s));
 	status = stream_send(s, stream_reply_timeout_us(s), err);
 	return status == STREAM_OK ? take_read(s, ret, err) : status;
 }

@@ -6,6 +6,8 @@
  * that nothing was run).
  */
 #include "io/stream_private.h"
+
+#include "base/failpoint.h"
 #include "lua_stamp.h"
 
 #include <assert.h>
@@ -145,11 +147,28 @@ enum stream_status script_result(
 	return judge_words(s, ret, err);
 }
 
+#ifdef FAILPOINTS
+static void fail_sent(struct stream *s, enum stream_script script)
+{
+	static const enum failpoint of[N_STREAM_SCRIPTS] = {
+		[SCRIPT_ack] = FAILPOINT_ack_sent,
+		[SCRIPT_prepare] = FAILPOINT_prepare_sent,
+		[SCRIPT_trim] = FAILPOINT_trim_sent,
+	};
+
+	if (of[script])
+		failpoint_cut(of[script], stream_fd(s));
+}
+#else
+#define fail_sent(s, script) ((void)0)
+#endif
+
 enum stream_status script_run(
 	struct stream *s, enum stream_script script, redisReply **ret, struct err *err)
 {
 	enum stream_status status = stream_send(s, stream_reply_timeout_us(s), err);
 
+	fail_sent(s, script);
 	*ret = NULL;
 	return status == STREAM_OK ? script_result(s, script, ret, err) : status;
 }
