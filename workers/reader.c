@@ -100,16 +100,10 @@ static void on_message(void *ctx, struct slice message, bool binary)
 
 	if (!reader_append_running(r->append))
 		return; /* the link is about to be closed */
-	if (FAILPOINT(reader_frame)) {
-		err_set(&err, "failpoint");
-		follow(r, SOURCE_DROP, &err);
-		return;
-	}
-	fate = reader_source_message(r->source, message, binary, &err);
-	if (FAILPOINT(reader_packed) && fate == SOURCE_OK) {
-		err_set(&err, "failpoint");
+	err.text[0] = 0;
+	fate = FAILPOINT(reader_frame) ? SOURCE_DROP : reader_source_message(r->source, message, binary, &err);
+	if (FAILPOINT(reader_packed))
 		fate = SOURCE_DROP;
-	}
 	reader_append_more(r->append);
 	follow(r, fate, &err);
 }

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Rows K1-K27: every failpoint as death, as error and as delay, at its first, second and a later pass."""
+from case import Case
+
+ACTIONS = ("kill", "error", "delay")
+DELAY_MS = 400
+
+# failpoint -> kill point of the durability chain
+ROWS = {
+    "reader_frame": "K1", "reader_packed": "K2", "append_send": "K3", "append_sent": "K3", "append_reply": "K4",
+    "reader_derive": "K4", "worker_read": "K7", "worker_read_sent": "K7", "worker_own": "K7", "worker_claim": "K7",
+    "batch_event": "K8", "write_begin": "K9", "tx_commit": "K9", "tx_committing": "K10", "tx_done": "K10",
+    "ack_send": "K11", "ack_sent": "K12", "ack_reply": "K12", "tx_begin": "K13",
+    "keeper_prepare": "K20", "prepare_sent": "K20", "keeper_mark": "K15", "keeper_commit": "K16",
+    "trim_sent": "K18", "keeper_trimmed": "K17", "keeper_purge": "K17",
+    "spawn_fork": "K25", "spawn_exec": "K25", "child_beat": "K25",
+}
+# Without a connection to cut or a result to refuse an error is nothing.
+NO_ERROR = {"batch_event", "child_beat", "dead_letter"}
+# Passed only at the start of a process: something else has to die for a later pass.
+STARTS = {"worker_own": "write_begin", "reader_derive": "reader_packed", "spawn_fork": "write_begin",
+          "spawn_exec": "write_begin"}
+# Once a second.
+TICKS = {"keeper_prepare", "prepare_sent", "keeper_mark", "keeper_commit", "trim_sent", "keeper_trimmed",
+         "keeper_purge"}
+
+
+def later_pass(place, passes, rng):
+    """One that is sure to come: how often a place is passed varies from run to run."""
+    if place in TICKS or place in STARTS:
+        return 3
+    return rng.randint(3, max(4, passes.get(place, 0) // 4))
+
+
+def failpoint_case(row, place, action, first, history, seed):
+    points = [(place, action, first, 1, DELAY_MS)]
+    if place in STARTS and first > 1:
+        points.append((STARTS[place], "kill", 2, 3, 0))
+    return Case(row, f"{place} {action} at pass {first}", history=history, failpoints=points, seed=seed,
+                restarts=place == "spawn_fork" and action == "kill")
+
+
+def cases(histories, rng, rounds):
+    """rounds: how many later passes, each with another history."""
+    found = []
+    for place, row in ROWS.items():
+        for action in ACTIONS:
+            if action == "error" and place in NO_ERROR:
+                continue
+            for first in (1, 2):
+                found.append(failpoint_case(row, place, action, first, histories[0], 0))
+            for n in range(rounds):
+                history = histories[n % len(histories)]
+                first = later_pass(place, history.passes, rng)
+                found.append(failpoint_case(row, place, action, first, history, n))
+    return found

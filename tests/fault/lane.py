@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: MIT
+"""One lane: servers of its own and one standpipe at a time; what a case does and how its end is judged."""
+import collections
+import glob
+import os
+import signal
+import struct
+import subprocess
+import time
+
+from servers import GROUP, STREAM, TICK_S, Postgres, Redis, Relay, Trouble, wait_until
+
+ACTIONS = {"none": 0, "kill": 1, "error": 2, "delay": 3, "crash": 4, "stop": 5, "exit": 6}
+SLOT = struct.Struct("=32s6I8x")  # struct failpoint_slot
+
+DUMP = """
+select line collate "C" from (
+    select format('%s %s %s %s %s %s %s', did, collection, rkey, state, rev, cid,
+                  case when state <> 'deleted' then value end) as line from bsky.records
+    union all
+    select format('%s %s %s %s %s', did, handle, active, status, desynchronized) from bsky.accounts where present) d
+order by 1"""
+
+
+class NotReached(Trouble):
+    """The run was over before a failpoint was passed that often; args[0]: place -> (passes, fired)."""
+
+
+class Failpoints:
+    """The file that standpipe's processes map."""
+
+    def __init__(self, path):
+        self.path, self.places = path, []
+
+    def set(self, *wanted):
+        """wanted: (place, action, from, times, ms)."""
+        self.places = [w[0] for w in wanted]
+        with open(self.path, "wb") as f:
+            for place, action, first, times, ms in wanted:
+                f.write(SLOT.pack(place.encode(), ACTIONS[action], ms, first, times, 0, 0))
+
+    def read(self):
+        """place -> (passes, fired)"""
+        with open(self.path, "rb") as f:
+            slots = [SLOT.unpack(s) for s in iter(lambda: f.read(SLOT.size), b"")]
+        return {s[0].rstrip(b"\0").decode(): (s[5], s[6]) for s in slots}
+
+    def fired(self):
+        return all(fired for _, fired in self.read().values())
+
+
+def children_of(pid):
+    """role-slot -> pid of the supervisor's children."""
+    found = {}
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            pids = f.read().split()
+    except OSError:
+        return found
+    for child in pids:
+        try:
+            with open(f"/proc/{child}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+            if words[1] == b"--role":
+                found[f"{words[2].decode()}-{words[4].decode()}"] = int(child)
+        except (OSError, IndexError):
+            pass  # it ended meanwhile, or has not become what it will be
+    return found
+
+
+def n_fds(pid):
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return -1
+
+
+def session_of(leader):
+    """pids of living processes in the session."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path) as f:
+                words = f.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(words[3]) == leader and words[0] not in "ZX":
+            found.append(int(path.split("/")[2]))
+    return found
+
+
+class Lane:
+    def __init__(self, number, folder, tools, template):
+        self.number, self.folder, self.tools = number, folder, tools
+        os.mkdir(folder)
+        self.pg = Postgres(folder, template)
+        self.redis = Redis(folder)
+        self.relay = Relay(tools.relay, folder)
+        self.failpoints = Failpoints(folder + "/failpoints")
+        self.supervisor, self.sessions, self.restarts = None, [], 0
+        self.redis_url, self.conninfo, self.source = f"unix://{self.redis.socket}", self.pg.conninfo, None
+        self.clean = False
+
+    def open(self):
+        self.pg.start()
+        self.redis.start()
+
+    def close(self):
+        for step in (self.kill, self.relay.stop, self.redis.stop, lambda: self.pg.stop(signal.SIGKILL)):
+            try:
+                step()
+            except Exception:  # the end must reach every server
+                pass
+
+    # ---- standpipe ----
+
+    def configure(self, **groups):
+        """groups: text of further settings per group."""
+        text = {
+            "source": f'urls = ["{self.source or "ws://" + self.relay.address}"]; start = "oldest"; idle_timeout = 2.0;',
+            "redis": f'url = "{self.redis_url}";',
+            "postgres": f'conninfo = "{self.conninfo}";',
+            "workers": "count = 2; batch_events = 10; batch_events_max = 16; claim_interval = 0.3;",
+            "pending": "retry = 0.5;", "http": 'listen = "";', "log": 'level = "info";',
+            "runtime": f'dir = "{self.folder}/run"; drain_timeout = 10.0;',
+        }
+        for group, more in groups.items():
+            text[group] = text.get(group, "") + " " + more
+        os.makedirs(self.folder + "/run", exist_ok=True)
+        with open(self.folder + "/standpipe.conf", "w") as f:
+            f.writelines(f"{group}: {{ {body} }};\n" for group, body in text.items())
+
+    def command(self, *words):
+        return subprocess.run([self.tools.standpipe, words[0], "-c", self.folder + "/standpipe.conf", *words[1:]],
+                              capture_output=True, text=True, timeout=60)
+
+    def start(self):
+        with open(self.folder + "/standpipe.log", "ab") as log:
+            self.supervisor = subprocess.Popen(
+                [self.tools.standpipe, "run", "-c", self.folder + "/standpipe.conf"], stdout=log, stderr=log,
+                start_new_session=True, env={**os.environ, "STANDPIPE_FAILPOINTS": self.failpoints.path})
+        self.sessions.append(self.supervisor.pid)
+
+    def revive(self):
+        """What an init system does."""
+        if self.supervisor.poll() is not None:
+            self.restarts += 1
+            self.start()
+
+    def kill(self):
+        for session in self.sessions:
+            for pid in session_of(session):
+                os.kill(pid, signal.SIGKILL)
+        if self.supervisor:
+            self.supervisor.wait()
+        self.supervisor, self.sessions = None, []
+
+    def pids(self):
+        return children_of(self.supervisor.pid)
+
+    def pid_of(self, role):
+        """Of a role's first child that is there."""
+        wait_until(lambda: any(n.startswith(role) for n in self.pids()), 20, f"a {role} runs")
+        return next(pid for name, pid in sorted(self.pids().items()) if name.startswith(role))
+
+    # ---- a case ----
+
+    def fresh(self):
+        """Everything as after the first start of a new installation."""
+        self.kill()
+        self.relay.stop()
+        if self.clean:
+            self.pg.fresh()
+            self.redis.fresh(False)
+        else:
+            if self.pg.process.poll() is not None:
+                self.pg.start()
+            self.pg.fresh()
+            self.redis.fresh(True)
+        for name in ("standpipe.log", "redis.log", "pg.log", "relay.log"):
+            open(f"{self.folder}/{name}", "wb").close()
+        self.redis_url, self.conninfo, self.source = f"unix://{self.redis.socket}", self.pg.conninfo, None
+        self.restarts, self.clean = 0, False
+        self.failpoints.set()
+
+    def seen(self):
+        """seq of the watermark."""
+        return self.pg.value("select seq from standpipe.watermark")
+
+    def committed(self, last):
+        return self.seen() == last and self.redis.pending() == 0 and \
+            int(self.redis.last_id().split("-")[1]) == last
+
+    def finish(self, history, within, restarts=False):
+        """Until everything is stored, every failpoint fired and every process runs."""
+        quiet_since = None
+
+        def done():
+            nonlocal quiet_since
+            if restarts:
+                self.revive()
+            elif self.supervisor.poll() is not None:
+                raise Trouble(f"the supervisor ended: {self.supervisor.returncode}")
+            if not self.committed(history.last) or len(self.pids()) < 4:
+                quiet_since = None
+                return False
+            quiet_since = quiet_since or time.monotonic()
+            if not self.failpoints.fired() and time.monotonic() - quiet_since > 6:
+                raise NotReached(self.failpoints.read())
+            return self.failpoints.fired()
+
+        try:
+            wait_until(done, within, "everything committed and running")
+        except NotReached:
+            raise
+        except Trouble as e:
+            raise Trouble(f"{e}; {self.standing(history)}") from None
+
+    def standing(self, history):
+        words = [f"failpoints {self.failpoints.read()}", f"children {sorted(self.pids())}"]
+        try:
+            words += [f"watermark {self.seen()} of {history.last}", f"pending {self.redis.pending()}",
+                      f"head {self.redis.last_id()}"]
+        except Exception as e:
+            words.append(str(e))
+        return ", ".join(words)
+
+    def dump(self):
+        return [r[0] for r in self.pg.sql(DUMP)]
+
+    def gaps(self):
+        return sorted(self.pg.sql("select after_epoch, after_seq, epoch, first_seq, reason from standpipe.gaps"))
+
+    def dead_letters(self):
+        """(seq, op, class) -> how often, over all epochs: reading again may repeat one."""
+        return sorted(set(self.pg.sql("select seq, op, class from standpipe.dead_letters")))
+
+    def judge(self, expected, fds=None):
+        """Compares with what must be; raises Trouble with the first differences."""
+        wrong = differences("records", expected.dump, self.dump())
+        wrong += differences("gaps", expected.gaps, self.gaps())
+        wrong += differences("dead letters", expected.dead_letters, self.dead_letters())
+        if fds:
+            wrong += self.leaked(fds)
+        fsck = self.command("fsck")
+        if fsck.returncode:
+            wrong.append(f"fsck exits {fsck.returncode}: {fsck.stdout[-600:]}{fsck.stderr[-300:]}")
+        if wrong:
+            raise Trouble("; ".join(wrong))
+
+    def fds(self):
+        return {name.partition("-")[0]: n_fds(pid) for name, pid in self.pids().items()} | \
+            {"supervisor": n_fds(self.supervisor.pid)}
+
+    def leaked(self, fds):
+        """A process that has just begun has fewer; one that leaks never comes down."""
+        deadline = time.monotonic() + 10
+        while True:
+            now = self.fds()
+            over = {role: n for role, n in now.items() if n > fds.get(role, n)}
+            if not over:
+                return []
+            if time.monotonic() > deadline:
+                return [f"open descriptors {over}, should be {fds}"]
+            time.sleep(TICK_S)
+
+    def stop(self):
+        """Asks it to end; exit code 0, and nothing of it is left."""
+        self.supervisor.terminate()
+        try:
+            code = self.supervisor.wait(20)
+        except subprocess.TimeoutExpired:
+            raise Trouble("SIGTERM does not end it within 20 s") from None
+        if code:
+            raise Trouble(f"it ends with exit code {code}")
+        for session in self.sessions:
+            wait_until(lambda s=session: not session_of(s), 3, f"no process of session {session} is left")
+        self.sessions, self.supervisor = [], None
+
+    def tail(self, lines=25):
+        with open(self.folder + "/standpipe.log", errors="replace") as f:
+            return f.readlines()[-lines:]
+
+
+def differences(what, expected, found):
+    missing = collections.Counter(expected) - collections.Counter(found)
+    extra = collections.Counter(found) - collections.Counter(expected)
+    return [f"{what}: {sum(d.values())} {kind}, e.g. {str(next(iter(d)))[:160]}"
+            for kind, d in (("missing", missing), ("not expected", extra)) if d]
