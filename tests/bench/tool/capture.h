@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * capture - the pipelines the writer would send, kept instead: statements with copies of their parameters
+ *
+ * This module defines the functions of io/pg_pipeline, so whatever the worker's code queues ends up here, and
+ * is told that all went well. Owns: everything captured, until the process ends.
+ */
+#ifndef TESTS_BENCH_CAPTURE_H
+#define TESTS_BENCH_CAPTURE_H
+
+#include "io/pg_private.h"
+
+struct captured_call {
+	enum pg_verb verb;
+	bool relaxed;
+	const struct pg_stmt *stmt;
+	int n_params;
+	const char **values;
+	int *lengths;
+};
+
+/* One pg_run. */
+struct captured_run {
+	struct captured_call *calls;
+	int n_calls;
+};
+
+struct capture {
+	struct arena arena;
+	struct captured_run *runs;
+	int n_runs, runs_cap;
+};
+
+/* Where the pipelines queued from now on go. */
+void capture_into(struct capture *c);
+
+#endif
