@@ -67,6 +67,7 @@ struct op {
 	struct slice collection, rkey;	 /* with BAD_PATH: whole path in rkey, collection empty */
 	uint8_t cid[CID_DIGEST];	 /* create, update: digest of the record's CID (dag-cbor) */
 	struct slice record;		 /* create, update: the record's block, verbatim */
+	const uint8_t *prev;		 /* from a frame only: digest of the record before, NULL if not given */
 };
 
 struct event {
@@ -80,6 +81,10 @@ struct event {
 	uint64_t rev, since;
 	uint8_t commit_cid[CID_DIGEST], data[CID_DIGEST]; /* commit block, MST root: digests */
 	uint64_t prev_data; /* commit: first 8 bytes of prevData's digest, little-endian; 0 = absent */
+	/* from a frame only, for verification: the CAR, prevData's digest (NULL: not given or unreadable) */
+	struct slice blocks;
+	const uint8_t *prev_root;
+	bool has_prev_data, too_big;
 	struct op *ops;
 	uint32_t n_ops;
 	uint32_t n_filtered; /* ops dropped by source.collections */

@@ -161,14 +161,25 @@ static uint8_t action_of(const struct field *action)
 	return 0;
 }
 
+/* The digest of a dag-cbor CID, where it stands in the frame; NULL if there is none. */
+static const uint8_t *digest_in(const struct field *field)
+{
+	struct cid cid;
+
+	if (!field_is(field, CBOR_CID) || !cid_from_bytes(field->item.s, &cid) || cid.codec != CID_DAG_CBOR)
+		return NULL;
+	return field->item.s.p + CID_BYTES - CID_DIGEST;
+}
+
 /* What an op says of itself. Nothing in it can fail the frame. */
 static void read_op(struct slice bytes, struct op *op)
 {
-	enum { ACTION, PATH, CID, N_FIELDS };
+	enum { ACTION, PATH, CID, PREV, N_FIELDS };
 	static const struct field_spec specs[N_FIELDS] = {
 		[ACTION] = FIELD("action", CBOR_TEXT, FIELD_ANY),
 		[PATH] = FIELD("path", CBOR_TEXT, FIELD_ANY),
 		[CID] = FIELD("cid", CBOR_CID, FIELD_ANY),
+		[PREV] = FIELD("prev", CBOR_CID, FIELD_ANY),
 	};
 	struct field f[N_FIELDS];
 	struct cid cid;
@@ -181,6 +192,7 @@ static void read_op(struct slice bytes, struct op *op)
 	if (!repo_path_parse(op->rkey, &op->collection, &op->rkey))
 		complain(op, OP_VERDICT_BAD_PATH);
 	op->action = action_of(&f[ACTION]);
+	op->prev = digest_in(&f[PREV]);
 	if (!op->action)
 		complain(op, OP_VERDICT_BAD_ACTION);
 	if (op->action == OP_DELETE) {
@@ -243,12 +255,12 @@ static void judge_op(struct op *op, const struct wants *wants, bool rev_ahead)
 /* since and prevData only feed the chain audit: a value that cannot be read counts as absent. */
 static void read_chain(const struct field *since, const struct field *prev_data, struct event *e)
 {
-	struct cid cid;
-
 	if (since->present && (!tid_parse(since->item.s, &e->since) || e->since > INT64_MAX))
 		e->since = 0;
-	if (prev_data->present && cid_from_bytes(prev_data->item.s, &cid)) {
-		memcpy(&e->prev_data, cid.digest, sizeof e->prev_data);
+	e->has_prev_data = prev_data->present;
+	e->prev_root = digest_in(prev_data);
+	if (e->prev_root) {
+		memcpy(&e->prev_data, e->prev_root, sizeof e->prev_data);
 		e->prev_data = le64toh(e->prev_data);
 	}
 }
@@ -256,7 +268,7 @@ static void read_chain(const struct field *since, const struct field *prev_data,
 int event_read_commit(
 	struct slice body, int64_t now_us, struct arena *arena, struct event *e, struct err *err)
 {
-	enum { REV, SINCE, COMMIT, BLOCKS, OPS, PREV_DATA, N_FIELDS };
+	enum { REV, SINCE, COMMIT, BLOCKS, OPS, PREV_DATA, TOO_BIG, N_FIELDS };
 	static const struct field_spec specs[N_FIELDS] = {
 		[REV] = FIELD("rev", CBOR_TEXT, FIELD_REQUIRED),
 		[SINCE] = FIELD("since", CBOR_TEXT, FIELD_OPTIONAL),
@@ -264,6 +276,7 @@ int event_read_commit(
 		[BLOCKS] = FIELD("blocks", CBOR_BYTES, FIELD_REQUIRED),
 		[OPS] = FIELD("ops", CBOR_ARRAY, FIELD_REQUIRED),
 		[PREV_DATA] = FIELD("prevData", CBOR_CID, FIELD_OPTIONAL),
+		[TOO_BIG] = FIELD("tooBig", CBOR_BOOL, FIELD_ANY),
 	};
 	struct field f[N_FIELDS];
 	struct wants wants;
@@ -276,6 +289,8 @@ int event_read_commit(
 		open_car(&f[BLOCKS], EVENT_MAX_BLOCKS, arena, &car, err))
 		return -1;
 	read_chain(&f[SINCE], &f[PREV_DATA], e);
+	e->blocks = f[BLOCKS].item.s;
+	e->too_big = field_is(&f[TOO_BIG], CBOR_BOOL) && f[TOO_BIG].item.n;
 	if (!cid_from_bytes(f[COMMIT].item.s, &commit) || !cid_eq(&commit, &car.root))
 		return err_set(err, "car: root is not the frame's commit");
 	wants = wants_of(commit.digest, e, arena);
@@ -303,6 +318,7 @@ int event_read_sync(struct slice body, struct arena *arena, struct event *e, str
 	if (read_rev(f[REV].item.s, &e->rev, err) ||
 		open_car(&f[BLOCKS], SYNC_MAX_BLOCKS, arena, &car, err))
 		return -1;
+	e->blocks = f[BLOCKS].item.s;
 	wants = wants_of(car.root.digest, e, arena);
 	if (collect(&car, &wants, err))
 		return -1;

@@ -2,7 +2,7 @@
  *
  * event_field - the members a frame's maps must or may have, as a table, read in one walk
  *
- * Only for event.c and event_commit.c. The bytes must have passed cbor_check. Unknown members are
+ * Only for event.c, event_commit.c and verify.c. The bytes must have passed cbor_check. Unknown members are
  * ignored. Owns: nothing; fields borrow from the map's bytes.
  * Errors: -1 with "name: missing" or "name: wrong type".
  */
