@@ -311,6 +311,24 @@ static bool was_killed(const struct slot *slot, int wait_status)
 	return false;
 }
 
+/* Crashed, or stuck, while it decoded an event: the event is suspect, and the next process in this slot is told
+ * so. Any other end says nothing against it. */
+static void note_suspect(struct slot *slot, int wait_status)
+{
+	struct stats_slot *stats = slot->stats;
+	int signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
+
+	if ((stats_is_crash(signal) || (signal && slot->aborted)) && stats->decoding) {
+		stats->suspect_epoch = stats->decode_epoch;
+		stats->suspect_seq = stats->decode_seq;
+		stats->suspect_signal = (uint64_t)signal;
+		log_error("child.suspect", "child=%s-%d signal=SIG%s event=%llu-%llu action=\"it is processed alone\"",
+			slot->role, slot->number, sigabbrev_np(signal), (unsigned long long)stats->suspect_epoch,
+			(unsigned long long)stats->suspect_seq);
+	}
+	stats->decoding = 0;
+}
+
 void children_exited(struct children *c, struct slot *slot, int wait_status)
 {
 	bool drained = slot->state == SLOT_DRAINING, fault;
@@ -325,6 +343,7 @@ void children_exited(struct children *c, struct slot *slot, int wait_status)
 	snprintf(slot->stats->last_exit, sizeof slot->stats->last_exit, "%s%s", how,
 		drained ? " (asked to)" : slot->aborted ? " (was stuck)" : "");
 	slot->stats->last_exit_us = (uint64_t)now(c);
+	note_suspect(slot, wait_status);
 	slot->pid = 0;
 	slot->stats->pid = 0;
 	slot->killed = was_killed(slot, wait_status);

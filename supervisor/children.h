@@ -5,7 +5,8 @@
  * A slot is wanted or not; the machine makes it so: starts, restarts after 0.1 s doubling to 30 s (with
  * jitter), asks to drain, aborts what does not beat, kills what does not end. A slot that ends more than
  * five times in 60 s is BROKEN: it is tried once a minute, the others keep running. One that somebody
- * else kills (SIGKILL, SIGTERM...) is not at fault: back within a second, and no breaker.
+ * else kills (SIGKILL, SIGTERM...) is not at fault: back within a second, and no breaker. One that crashes, or is
+ * aborted, while its counters say that it decodes an event leaves that event there as a suspect.
  * Owns: nothing but numbers; processes, descriptors and the clock are behind struct children_ops, so
  * that a test can play them. Invariant: pid != 0 exactly in STARTING, READY and DRAINING.
  * Errors: none; an impossible event is a bug and asserts.

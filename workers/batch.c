@@ -46,30 +46,54 @@ static void add_bad(struct batch *b, uint64_t epoch, uint64_t seq, struct slice 
 		.reason = arena_copy(&b->arena, slice_str(reason)) };
 }
 
-static void add_event(struct batch *b, uint64_t epoch, const struct pack_event *pe)
+/* What `bytes` holds of kind, flags and seq is the head of an event in a pack. */
+static struct batch_event head_of(uint64_t epoch, const struct pack_event *pe)
 {
-	struct err err;
-	struct event e;
-	int r = event_decode(pe->kind, pe->flags, pe->seq, pe->payload, &b->arena, &e, &err);
-	struct batch_event *be;
+	struct batch_event be = { .epoch = epoch };
 
-	if (r) {
-		add_bad(b, epoch, pe->seq, pe->payload, r < 0 ? err.text : "unknown kind of event");
+	be.e.seq = pe->seq;
+	be.bytes = slice_of(pe->payload.p - PACK_EVENT_HEAD, pe->payload.n + PACK_EVENT_HEAD);
+	return be;
+}
+
+int batch_decode(struct batch_event *be, struct arena *arena, struct err *err)
+{
+	struct slice payload = slice_of(be->bytes.p + PACK_EVENT_HEAD, be->bytes.n - PACK_EVENT_HEAD);
+	struct event e;
+	int r = event_decode(be->bytes.p[0], be->bytes.p[1], be->e.seq, payload, arena, &e, err);
+
+	if (r == 0)
+		be->e = e;
+	return r > 0 ? err_set(err, "unknown kind of event") : r;
+}
+
+static void add_event(struct batch *b, const struct batch_event *head, struct slice payload)
+{
+	struct batch_event be = *head;
+	struct err err;
+
+	if (batch_decode(&be, &b->arena, &err) < 0) {
+		add_bad(b, be.epoch, be.e.seq, payload, err.text);
 		return;
 	}
-	be = new_event(b);
-	*be = (struct batch_event){ .e = e, .epoch = epoch };
-	be->bytes = slice_of(pe->payload.p - PACK_EVENT_HEAD, pe->payload.n + PACK_EVENT_HEAD);
-	if (e.time_us > 0 && (uint64_t)e.time_us > b->newest_time_us)
-		b->newest_time_us = (uint64_t)e.time_us;
+	*new_event(b) = be;
+	if (be.e.time_us > 0 && (uint64_t)be.e.time_us > b->newest_time_us)
+		b->newest_time_us = (uint64_t)be.e.time_us;
+}
+
+static void add_alone(struct batch *b, const struct batch_event *head)
+{
+	b->alone = grow(b->alone, b->n_alone, &b->alone_cap, sizeof *b->alone);
+	b->alone[b->n_alone++] = *head;
 }
 
 static void add_entry(struct batch *b, const struct stream_entry *entry, struct stats_slot *stats)
 {
+	struct batch_event head;
 	struct pack_event pe;
 	struct pack pack;
 	enum pack_status status;
-	int first = b->n_events;
+	int first = b->n_events, first_alone = b->n_alone;
 	struct batch_pack *said = add_id(b, entry->id);
 
 	b->n_bytes += entry->bytes.n;
@@ -83,15 +107,20 @@ static void add_entry(struct batch *b, const struct stream_entry *entry, struct 
 		status = pack_next(&pack, &pe);
 		if (status != PACK_OK)
 			break;
-		atomic_store_explicit(&stats->decode_epoch, entry->id.epoch, memory_order_relaxed);
-		atomic_store_explicit(&stats->decode_seq, pe.seq, memory_order_relaxed);
+		head = head_of(pack.prefix.epoch, &pe);
+		if (suspects_have(b->suspects, head.epoch, pe.seq)) {
+			add_alone(b, &head);
+			continue;
+		}
+		stats_decode(stats, head.epoch, pe.seq);
 		(void)FAILPOINT(batch_event);
-		add_event(b, pack.prefix.epoch, &pe);
+		add_event(b, &head, pe.payload);
+		stats_decoded(stats);
 	}
-	atomic_store_explicit(&stats->decode_seq, 0, memory_order_relaxed);
 	if (status == PACK_END)
 		return;
 	b->n_events = first;
+	b->n_alone = first_alone;
 	add_bad(b, entry->id.epoch, entry->id.seq, entry->bytes, pack_status_name(status));
 }
 
@@ -110,7 +139,7 @@ void batch_reset(struct batch *b)
 	for (int i = 0; i < b->n_reads; i++)
 		stream_entries_free(&b->reads[i]);
 	arena_reset(&b->arena);
-	b->n_reads = b->n_ids = b->n_events = 0;
+	b->n_reads = b->n_ids = b->n_events = b->n_alone = 0;
 	b->n_bytes = 0;
 	b->newest_time_us = 0;
 }
@@ -122,5 +151,6 @@ void batch_done(struct batch *b)
 	free(b->ids);
 	free(b->packs);
 	free(b->events);
+	free(b->alone);
 	*b = (struct batch){ 0 };
 }

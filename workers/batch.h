@@ -3,8 +3,8 @@
  * batch - stream entries opened into events, in the order they were read
  *
  * Owns: the entries' replies and an arena for what is decoded, until batch_reset. Events borrow from both.
- * Invariant: every entry ends up with all its events in `events`, or, if its bytes are no pack of ours,
- * with one EVENT_BAD standing for the whole entry: nothing is dropped here.
+ * Invariant: every entry ends up with all its events in `events` or `alone`, or, if its bytes are no pack of
+ * ours, with one EVENT_BAD standing for the whole entry: nothing is dropped here.
  * Must not know: PostgreSQL.
  */
 #ifndef WORKERS_BATCH_H
@@ -13,11 +13,13 @@
 #include "base/stats.h"
 #include "domain/event.h"
 #include "io/stream.h"
+#include "workers/suspect.h"
 
 struct batch_event {
 	struct event e;
 	uint64_t epoch;
 	struct slice bytes; /* as it was in the pack, with its head: what a dead letter keeps */
+	const char *class;  /* of EVENT_BAD's dead letter; NULL: "bad" */
 };
 
 /* What the prefix of an entry said; n_events is 0 if it had none that can be read. */
@@ -37,6 +39,10 @@ struct batch {
 	int n_ids, ids_cap, packs_cap;
 	struct batch_event *events;
 	int n_events, events_cap;
+	/* Suspects, not decoded (e holds only the seq): each goes its own way. */
+	const struct suspects *suspects; /* borrowed; NULL: none */
+	struct batch_event *alone;
+	int n_alone, alone_cap;
 	size_t n_bytes;
 	uint64_t newest_time_us; /* source time of the newest event */
 	int64_t begun_us;
@@ -45,6 +51,8 @@ struct batch {
 /* Takes over the reply in `read` (zeroes it) and decodes its entries. stats gets the position being decoded,
  * so that a crash in here names the event. Needs n_reads < BATCH_MAX_READS. */
 void batch_add(struct batch *b, struct stream_entries *read, struct stats_slot *stats);
+/* Opens be->bytes into be->e; 0, or -1 with err if they hold no event of a known kind. */
+int batch_decode(struct batch_event *be, struct arena *arena, struct err *err) NODISCARD;
 /* Forgets everything, keeps memory. */
 void batch_reset(struct batch *b);
 void batch_done(struct batch *b);

@@ -8,6 +8,19 @@
 
 _Static_assert(sizeof((struct merge){ 0 }.records) / sizeof(struct merged_list) >= 20, "room for collections");
 
+/* Whatever ends the process from here to decoded() is that event's doing. */
+static void decoding(struct merge *m, uint64_t epoch, uint64_t seq)
+{
+	if (m->stats)
+		stats_decode(m->stats, epoch, seq);
+}
+
+static void decoded(struct merge *m)
+{
+	if (m->stats)
+		stats_decoded(m->stats);
+}
+
 /* ---- lists with a hash ---- */
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -316,7 +329,7 @@ static void add_event(struct merge *m, const struct batch_event *be)
 		break;
 	case EVENT_BAD:
 	case EVENT_FRAME:
-		dead_event(m, be, "bad", be->e.reason, be->e.bytes);
+		dead_event(m, be, be->class ? be->class : "bad", be->e.reason, be->e.bytes);
 		break;
 	case EVENT_SKIP:
 	case EVENT_NONE:
@@ -391,11 +404,13 @@ void merge_row(struct merge *m, int c, const struct merged_record *r, struct buf
 {
 	const struct collection *col = &collections[c];
 
+	decoding(m, r->at.epoch, r->at.seq);
 	if (r->cid.n)
 		row_extract(col, m->ident, r->record, m->arena, scratch, ret);
 	else
 		row_tombstone(col, ret);
 	need_refs(m, col, r, ret);
+	decoded(m);
 }
 
 void merge_sort_needs(struct merge *m)
@@ -405,12 +420,16 @@ void merge_sort_needs(struct merge *m)
 }
 
 void merge_events(struct merge *m, struct arena *arena, const struct ident *ident,
-	const struct batch_event *events, int n)
+	const struct batch_event *events, int n, struct stats_slot *stats)
 {
-	*m = (struct merge){ .arena = arena, .ident = ident };
+	*m = (struct merge){ .arena = arena, .ident = ident, .stats = stats };
 	m->gaps = arena_alloc(arena, (size_t)n * sizeof *m->gaps);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		if (events[i].e.kind != EVENT_BAD) /* its bytes stay closed */
+			decoding(m, events[i].epoch, events[i].e.seq);
 		add_event(m, &events[i]);
+		decoded(m);
+	}
 	for (int c = 0; c < n_collections; c++)
 		sort_list(&m->records[c], record_order);
 }

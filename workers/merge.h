@@ -75,11 +75,12 @@ struct merge {
 	const struct batch_event **gaps;
 	int n_gaps;
 	int n_ops;
+	struct stats_slot *stats; /* hears what is being decoded; NULL: nobody does */
 };
 
 /* Joins events[0..n); records end sorted, records that are no valid DAG-CBOR are among the dead. */
 void merge_events(struct merge *m, struct arena *arena, const struct ident *ident,
-	const struct batch_event *events, int n);
+	const struct batch_event *events, int n, struct stats_slot *stats);
 /* Takes the columns of one record of collections[c] and notes the actors and keys they need. */
 void merge_row(struct merge *m, int c, const struct merged_record *r, struct buf *scratch, struct row *ret);
 /* After every merge_row: sorts actors and keys. */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "workers/batch.h"
+#include "workers/solo.h"
 #include "workers/write.h"
 
 #include <stdio.h>
@@ -36,6 +37,7 @@ struct worker {
 	struct stream *stream;
 	struct writer writer;
 	struct batch batch;
+	struct suspects suspects;
 	char consumer[128];
 	uint64_t generation;
 	bool finishing; /* a committed batch is being acknowledged: a drain request has to wait */
@@ -115,6 +117,16 @@ static bool redis_up(struct worker *w)
 	return true;
 }
 
+/* A connection, and what crashed here before is written down before any entry is touched. */
+static enum write_status begin_session(struct worker *w, struct err *err)
+{
+	enum write_status status = writer_connect(&w->writer, err);
+
+	if (status != WRITE_OK)
+		return status;
+	return writer_judge(&w->writer, suspects_load(&w->suspects, w->writer.pg, w->child->stats, err));
+}
+
 /* Connects to PostgreSQL. False: drain now. */
 static bool postgres_up(struct worker *w)
 {
@@ -122,7 +134,7 @@ static bool postgres_up(struct worker *w)
 	struct err err;
 	int64_t pause_us = 0;
 
-	while ((status = writer_connect(&w->writer, &err)) != WRITE_OK)
+	while ((status = begin_session(w, &err)) != WRITE_OK)
 		if (status == WRITE_E_STOP || w->child->draining ||
 			wait_for(w, "worker.postgres_failed", &w->pg_complaint, &err, &pause_us))
 			return false;
@@ -318,14 +330,20 @@ static void renew(struct worker *w, int64_t *next_us)
 		log_debug("worker.renew_failed", "error=\"%s\"", err.text);
 }
 
-/* Writes the batch, however long it takes. False: drain now, nothing acknowledged. */
-static bool write_batch(struct worker *w)
+/* The batch, or one of the suspects in it. */
+static enum write_status write_part(struct worker *w, const struct batch_event *alone, struct err *err)
+{
+	return alone ? solo_write(w->child, &w->writer, alone, err) : writer_write(&w->writer, &w->batch, err);
+}
+
+/* Writes it, however long it takes. False: drain now, nothing acknowledged. */
+static bool write_patiently(struct worker *w, const struct batch_event *alone)
 {
 	int64_t pause_us = 0, next_renew_us = clock_mono_us() + RENEW_US;
 	enum write_status status;
 	struct err err;
 
-	while ((status = writer_write(&w->writer, &w->batch, &err)) != WRITE_OK) {
+	while ((status = write_part(w, alone, &err)) != WRITE_OK) {
 		if (status == WRITE_E_STOP)
 			return false;
 		stats_add(w->child->stats, STAT_retries, 1);
@@ -335,6 +353,15 @@ static bool write_batch(struct worker *w)
 	}
 	complaint_clear(&w->pg_complaint);
 	return true;
+}
+
+static bool write_batch(struct worker *w)
+{
+	bool going = write_patiently(w, NULL);
+
+	for (int i = 0; i < w->batch.n_alone && going; i++)
+		going = write_patiently(w, &w->batch.alone[i]);
+	return going;
 }
 
 /* Acknowledges what is committed. Whatever could not be acknowledged stays pending and is read again before
@@ -391,7 +418,7 @@ static void count_batch(struct worker *w)
 
 	for (int i = 0; i < b->n_events; i++)
 		ops += b->events[i].e.n_ops;
-	stats_add(s, STAT_events_committed, (uint64_t)b->n_events);
+	stats_add(s, STAT_events_committed, (uint64_t)(b->n_events + b->n_alone));
 	stats_add(s, STAT_ops_committed, ops);
 	stats_add(s, STAT_batches_committed, 1);
 	stats_set(s, STAT_batch_events, (uint64_t)b->n_events);
@@ -459,10 +486,12 @@ int worker_main(struct child *c)
 		log_error("worker.failed", "error=\"%s\"", err.text);
 		return 78;
 	}
+	w.batch.suspects = &w.suspects;
 	if (postgres_up(&w) && redis_up(&w))
 		while (work(&w))
 			;
 	batch_done(&w.batch);
+	suspects_done(&w.suspects);
 	writer_done(&w.writer);
 	stream_free(w.stream);
 	return 0;

@@ -45,6 +45,13 @@ static enum write_status status_of(enum pg_class class)
 	return of[class];
 }
 
+enum write_status writer_judge(struct writer *w, enum pg_class class)
+{
+	if (class == PG_DOWN || class == PG_STOP)
+		w->have_ident = false; /* not connected any more */
+	return status_of(class);
+}
+
 static enum write_status read_key(struct writer *w, struct err *err)
 {
 	static const char sql[] =
@@ -149,7 +156,7 @@ static enum pg_class attempt(struct writer *w, const struct batch_event *events,
 	struct write_sent sent;
 
 	arena_reset(&w->arena);
-	merge_events(&m, &w->arena, &w->ident, events, n);
+	merge_events(&m, &w->arena, &w->ident, events, n, w->stats);
 	write_queue(w, &m, &sent);
 	if (FAILPOINT(write_begin))
 		pg_disconnect(w->pg);
@@ -168,7 +175,7 @@ static enum pg_class dead_letter(struct writer *w, const struct batch_event *be,
 
 	memcpy(d.sqlstate, why->sqlstate, sizeof d.sqlstate);
 	arena_reset(&w->arena);
-	merge_events(&m, &w->arena, &w->ident, be, 1);
+	merge_events(&m, &w->arena, &w->ident, be, 1, w->stats);
 	write_queue_dead(w, &m, &d, &sent);
 	o->class = pg_run(w->pg, o);
 	(void)FAILPOINT(dead_letter);

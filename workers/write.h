@@ -44,6 +44,8 @@ int writer_init(struct writer *w, const char *conninfo, const char *application_
 void writer_done(struct writer *w);
 /* Connects if necessary, checks the schema version, reads the installation key. */
 enum write_status writer_connect(struct writer *w, struct err *err) NODISCARD;
+/* The same words for the outcome of a straight statement over w->pg. */
+enum write_status writer_judge(struct writer *w, enum pg_class class);
 /* Events of the batch become durable; see the invariant above. */
 enum write_status writer_write(struct writer *w, const struct batch *b, struct err *err) NODISCARD;
 

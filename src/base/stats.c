@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/stats.h"
 
+#include <signal.h>
+#include <stddef.h>
 #include <string.h>
 
 const struct stats_info stats_info[N_STATS] = {
@@ -68,4 +70,14 @@ uint64_t stats_total(const struct stats_page *page, enum stats_id stat)
 			total = v;
 	}
 	return total;
+}
+
+bool stats_is_crash(int signal)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		if (signals[i] == signal)
+			return true;
+	return false;
 }

@@ -12,6 +12,8 @@
 
 #include "base/histogram.h"
 
+#include <stdbool.h>
+
 /* X(name, role, kind, unit, meaning): role is who writes it (`child`: every one), kind is `counter`
  * (only rises) or `gauge`. */
 #define STATS_LIST(X)                                                                              \
@@ -99,7 +101,7 @@ enum alarm {
 	N_ALARMS
 };
 
-enum { STATS_MAX_SLOTS = 72, STATS_VERSION = 2, STATS_MARKS = 1024 };
+enum { STATS_MAX_SLOTS = 72, STATS_VERSION = 3, STATS_MARKS = 1024 };
 
 struct stats_slot {
 	char role[16]; /* NUL-terminated, written by the supervisor; "" = unused */
@@ -113,8 +115,11 @@ struct stats_slot {
 	uint64_t last_exit_us; /* when: monotonic */
 	_Atomic uint64_t value[N_STATS];
 	struct histogram stages[N_STAGES];
-	/* What the child is decoding, so that a crash there names the event (0 = nothing). */
-	_Atomic uint64_t decode_epoch, decode_seq;
+	/* The event that the child is decoding, so that a crash there names it; valid while decoding is 1. */
+	_Atomic uint64_t decoding, decode_epoch, decode_seq;
+	/* Of the last process that crashed over an event: its signal (0: none) and the event. Written by the
+	 * supervisor; the next process in this slot makes it durable and sets suspect_signal to 0. */
+	_Atomic uint64_t suspect_signal, suspect_epoch, suspect_seq;
 };
 
 /* When a pack was appended: by the reader, for the worker that commits it. A younger one may stand in its place. */
@@ -148,6 +153,16 @@ struct stats_name {
 };
 extern const struct stats_name stage_names[N_STAGES], alarm_names[N_ALARMS];
 
+/* A program made for tests may crash over an event of its choice. */
+#ifdef STATS_DECODE_HOOK
+void stats_decode_hook(uint64_t seq);
+#else
+static inline void stats_decode_hook(uint64_t seq)
+{
+	(void)seq;
+}
+#endif
+
 static inline void stats_add(struct stats_slot *s, enum stats_id stat, uint64_t n)
 {
 	/* one writer per slot: a plain read-modify-write suffices */
@@ -170,6 +185,23 @@ void stats_mark_set(struct stats_page *page, uint64_t epoch, uint64_t seq, uint6
 /* 0 if it is not known, or not any more. */
 uint64_t stats_mark_get(const struct stats_page *page, uint64_t epoch, uint64_t seq);
 
+
+/* What follows decodes that event, until stats_decoded: whatever ends the process here is the event's doing. */
+static inline void stats_decode(struct stats_slot *s, uint64_t epoch, uint64_t seq)
+{
+	atomic_store_explicit(&s->decode_epoch, epoch, memory_order_relaxed);
+	atomic_store_explicit(&s->decode_seq, seq, memory_order_relaxed);
+	atomic_store_explicit(&s->decoding, 1, memory_order_release);
+	stats_decode_hook(seq);
+}
+
+static inline void stats_decoded(struct stats_slot *s)
+{
+	atomic_store_explicit(&s->decoding, 0, memory_order_release);
+}
+
+/* A signal that a process brings upon itself: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT. */
+bool stats_is_crash(int signal);
 /* Sum (counters) or maximum (gauges) over all slots. */
 uint64_t stats_total(const struct stats_page *page, enum stats_id stat);
 

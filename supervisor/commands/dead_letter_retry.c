@@ -133,7 +133,7 @@ static int retry_letter(struct retry *r, const struct letter *l)
 	struct err err;
 	bool done;
 
-	if (strcmp(l->op, "-1") != 0 || !(is(l, "data") || is(l, "bad"))) {
+	if (strcmp(l->op, "-1") != 0 || !(is(l, "data") || is(l, "bad") || is(l, "crash"))) {
 		tell_unfit(r, l);
 		return EXIT_DONE;
 	}

@@ -10,7 +10,8 @@
 	X(2, 002_records)                                                                          \
 	X(3, 003_views)                                                                            \
 	X(4, 004_feed)                                                                             \
-	X(5, 005_purge)
+	X(5, 005_purge)                                                                            \
+	X(6, 006_suspects)
 
 /* The assembler copies the file's bytes; the NUL behind them makes them a string. */
 #define X(number, file)                                                                            \

@@ -419,6 +419,52 @@ static void test_killed_from_outside(void)
 	free(w);
 }
 
+/* The process of the slot ends like that while it decodes an event, or not. */
+static bool leaves_suspect(struct world *w, int wait_status, bool decoding)
+{
+	struct slot *worker = &w->c.slots[1];
+	struct stats_slot *stats = worker->stats;
+
+	while (!worker->pid)
+		pass(w, 1000, true);
+	stats->suspect_signal = 0;
+	stats_decode(stats, 3, 4711);
+	if (!decoding)
+		stats_decoded(stats);
+	children_exited(&w->c, worker, wait_status);
+	return stats->suspect_signal && stats->suspect_epoch == 3 && stats->suspect_seq == 4711 &&
+	       !stats->decoding;
+}
+
+static void test_suspect(void)
+{
+	static const int crashes[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+	static const int others[] = { SIGKILL, SIGTERM, SIGINT, SIGQUIT, SIGXCPU, SIGPIPE };
+	struct world *w = world_new(true);
+	bool good = true;
+
+	for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+		good = good && leaves_suspect(w, crashes[i], true) &&
+		       w->page.slots[1].suspect_signal == (uint64_t)crashes[i];
+	ok(good, "a crash over an event makes it suspect, with the signal");
+	good = true;
+	for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+		good = good && !leaves_suspect(w, crashes[i], false);
+	ok(good, "a crash elsewhere does not");
+	good = true;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		good = good && !leaves_suspect(w, others[i], true);
+	ok(good && !leaves_suspect(w, EXITED_0, true) && !leaves_suspect(w, 70 << 8, true),
+		"nor does any other signal or exit code");
+	while (!w->c.slots[1].pid)
+		pass(w, 1000, true);
+	w->n_kills = 0;
+	for (int i = 0; i < 40; i++)
+		pass(w, second_us, false);
+	ok(w->n_kills > 0 && leaves_suspect(w, SIGKILL, true), "one that the watchdog had to end does");
+	free(w);
+}
+
 int main(void)
 {
 	log_init("test", LOG_ERROR);
@@ -427,6 +473,7 @@ int main(void)
 	test_breaker();
 	test_broken_replaced();
 	test_killed_from_outside();
+	test_suspect();
 	test_mute();
 	test_due();
 	test_own_sleep();
