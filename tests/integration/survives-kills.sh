@@ -25,7 +25,7 @@ killed_enough() {
 	[ "$(kills worker)" -ge "$wanted" ] && [ "$(kills reader)" -ge "$wanted" ]
 }
 
-"$relay" generate --out "$T/generated" --frames 8000 --late 10 >"$T/generate.log" 2>&1 || bail "generate failed"
+"$relay" generate --out "$T/generated" --frames 20000 --late 10 >"$T/generate.log" 2>&1 || bail "generate failed"
 pg_start
 redis_start
 relay_start serve "$T/generated.frames" --rate 250
@@ -35,10 +35,12 @@ wait_until '[ "$(sql "select seq from standpipe.watermark")" -gt 0 ]' 30 || bail
 killer worker & killers=("$!")
 killer reader & killers+=("$!")
 servers+=("${killers[@]}")
-wait_until 'killed_enough' 90
+wait_until 'killed_enough' 150
 is "the firehose was not over before the kills were" "$(committed "$last" && echo over)" ""
 : >"$T/enough"
 wait "${killers[@]}"
+relay_stop # the rest need not come as slowly
+relay_start serve "$T/generated.frames" --listen "$(sed -E "s,ws://([^/]*).*,\1," <<<"$relay_url")"
 ok "at least $wanted workers were killed" test "$(kills worker)" -ge "$wanted"
 ok "at least $wanted readers were killed" test "$(kills reader)" -ge "$wanted"
 echo "# killed $(kills worker) workers and $(kills reader) readers"
