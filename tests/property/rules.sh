@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# seconds: 600
 # A test that cannot fail proves nothing: for every rule of src/base/rules.h the program with that rule broken
 # must fail the test of any order, and the intact one must pass it. Built by `ninja broken-rules`.
-# seconds: 600
 . "$(dirname "$0")/../lib.sh"
 
 seed=1 shuffles=200
