@@ -5,11 +5,8 @@
 #include "codec/json.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-static const int64_t late_us = 3000000;
 
 /* ---- figures ---- */
 
@@ -71,6 +68,40 @@ double monitor_risk_s(const struct stats_page *page)
 	return oldest_us && newest_us > oldest_us ? (double)(newest_us - oldest_us) / 1e6 : 0;
 }
 
+double monitor_overflow_s(const struct stats_page *page)
+{
+	return page->overflow_us == UINT64_MAX ? -1 : (double)page->overflow_us / 1e6;
+}
+
+double monitor_quantile_s(const struct monitor_status *st, enum stage stage, double q)
+{
+	return histogram_quantile(&st->before.stages[stage], &st->now.stages[stage], q);
+}
+
+struct monitor_text monitor_seconds(double s)
+{
+	struct monitor_text t = { "-" };
+
+	if (s < 0)
+		return t;
+	if (s < 0.0995)
+		snprintf(t.text, sizeof t.text, "%.*f ms", s < 0.00995 ? 1 : 0, s * 1e3);
+	else if (s < 120)
+		snprintf(t.text, sizeof t.text, "%.*f s", s < 9.95 ? 1 : 0, s);
+	else if (s < 7200)
+		snprintf(t.text, sizeof t.text, "%.0f min", s / 60);
+	else if (s < 172800)
+		snprintf(t.text, sizeof t.text, "%.1f h", s / 3600);
+	else
+		snprintf(t.text, sizeof t.text, "%.1f d", s / 86400);
+	return t;
+}
+
+const char *monitor_slot_state(const struct stats_slot *slot)
+{
+	return slot->state < N_SLOT_STATES ? slot_state_name(slot->state) : "?";
+}
+
 uint64_t monitor_watermark_behind(const struct monitor_status *st)
 {
 	const uint64_t *v = st->now.value;
@@ -79,99 +110,6 @@ uint64_t monitor_watermark_behind(const struct monitor_status *st)
 		v[STAT_source_seq] < v[STAT_watermark_seq])
 		return 0;
 	return v[STAT_source_seq] - v[STAT_watermark_seq];
-}
-
-/* ---- judging ---- */
-
-static void reason(struct monitor_status *st, const char *fmt, ...) PRINTF(2, 3);
-static void reason(struct monitor_status *st, const char *fmt, ...)
-{
-	char text[400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	buf_printf(&st->reasons, "%s\n", text);
-	st->n_reasons++;
-}
-
-static const char *state_text(const struct stats_slot *slot)
-{
-	return slot->state < N_SLOT_STATES ? slot_state_name(slot->state) : "?";
-}
-
-static void judge_slot(struct monitor_status *st, const struct stats_slot *slot)
-{
-	if (slot->state != SLOT_READY && slot->doing == CHILD_WAITING)
-		reason(st, "%s-%u is not ready, it waits: %s", slot->role, slot->slot, slot->why);
-	else if (slot->state != SLOT_READY)
-		reason(st, "%s-%u is %s", slot->role, slot->slot, state_text(slot));
-	else if (slot->doing == CHILD_WAITING)
-		reason(st, "%s-%u waits: %s", slot->role, slot->slot, slot->why);
-	if (monitor_beat_age_s(slot) * 1e6 > (double)late_us)
-		reason(st, "%s-%u gave no sign of life for %.1f s", slot->role, slot->slot,
-			monitor_beat_age_s(slot));
-}
-
-static void judge(struct monitor_status *st)
-{
-	for (int i = 0; i < STATS_MAX_SLOTS; i++)
-		if (monitor_slot_shown(&st->page->slots[i]))
-			judge_slot(st, &st->page->slots[i]);
-	if (!st->connected)
-		reason(st, "the source is not connected");
-	if (st->backpressure)
-		reason(st, "the stream is full: the reader does not read its socket");
-	if (st->alarms[ALARM_depth] == LEVEL_CRITICAL)
-		reason(st, "the stream is deeper than queue.critical_events");
-}
-
-void monitor_status_look(struct monitor_status *st)
-{
-	const uint64_t *v = st->now.value;
-
-	monitor_sample_take(st->page, &st->now);
-	st->connected = monitor_live_flag(st->page, STAT_source_connected);
-	st->backpressure = monitor_live_flag(st->page, STAT_backpressure);
-	for (int i = 0; i < N_ALARMS; i++)
-		st->alarms[i] = st->page->alarms[i] < N_ALARM_LEVELS ? st->page->alarms[i] : LEVEL_NORMAL;
-	if (!st->totals.known) {
-		st->totals.waiting = (int64_t)v[STAT_pending_rows];
-		st->totals.expired = (int64_t)v[STAT_pending_expired];
-		st->totals.dead_letters = (int64_t)v[STAT_dead_letters];
-		st->totals.gaps = (int64_t)v[STAT_gaps];
-	}
-	judge(st);
-}
-
-void monitor_status_done(struct monitor_status *st)
-{
-	buf_done(&st->reasons);
-}
-
-bool monitor_status_ready(const struct stats_page *page, struct buf *why)
-{
-	bool worker = false;
-
-	if (!monitor_live_flag(page, STAT_source_connected)) {
-		buf_add_str(why, "the source is not connected");
-		return false;
-	}
-	for (int i = 0; i < STATS_MAX_SLOTS; i++) {
-		const struct stats_slot *slot = &page->slots[i];
-
-		if (slot->pid && slot->doing == CHILD_WAITING) {
-			buf_printf(why, "%s-%" PRIu32 " waits: %.*s", slot->role, slot->slot,
-				(int)sizeof slot->why, slot->why);
-			return false;
-		}
-		worker = worker || (slot->pid && slot->state == SLOT_READY &&
-					   strcmp(slot->role, "worker") == 0);
-	}
-	if (!worker)
-		buf_add_str(why, "no worker is ready");
-	return worker;
 }
 
 /* ---- JSON ---- */
@@ -195,6 +133,43 @@ static void put_text(struct buf *out, const char *p, size_t n)
 	for (size_t i = 0; i < n; i++)
 		text[i] = (unsigned char)p[i] < 0x80 ? p[i] : '?';
 	json_put_string(out, slice_of(text, n));
+}
+
+/* A number, or null if it is negative: unknown. */
+static void put_seconds(struct buf *out, const char *name, double s)
+{
+	if (s < 0)
+		buf_printf(out, "\"%s\":null", name);
+	else
+		buf_printf(out, "\"%s\":%.6f", name, s);
+}
+
+static void put_stages(struct buf *out, const struct monitor_status *st)
+{
+	buf_add_str(out, "\"stages\":{");
+	for (enum stage i = 0; i < N_STAGES; i++) {
+		buf_printf(out, "%s\"%s\":{\"events\":%" PRIu64 ",", i ? "," : "", stage_names[i].name,
+			histogram_count(&st->now.stages[i]) - histogram_count(&st->before.stages[i]));
+		put_seconds(out, "p50_seconds", monitor_quantile_s(st, i, 0.5));
+		buf_add_str(out, ",");
+		put_seconds(out, "p99_seconds", monitor_quantile_s(st, i, 0.99));
+		buf_add_str(out, "}");
+	}
+	buf_add_str(out, "},\"alarms\":{");
+	for (int i = 0; i < N_ALARMS; i++)
+		buf_printf(out, "%s\"%s\":\"%s\"", i ? "," : "", alarm_names[i].name, alarm_level_name(st->alarms[i]));
+	buf_add_str(out, "},");
+}
+
+static void put_parents(struct buf *out, const struct monitor_totals *t)
+{
+	buf_add_str(out, "\"top\":[");
+	for (int i = 0; i < t->n_parents; i++) {
+		buf_add_str(out, i ? ",{\"uri\":" : "{\"uri\":");
+		put_text(out, t->parents[i].uri, strlen(t->parents[i].uri));
+		buf_printf(out, ",\"children\":%" PRId64 "}", t->parents[i].children);
+	}
+	buf_add_str(out, "]");
 }
 
 static void put_reasons(struct buf *out, const struct monitor_status *st)
@@ -224,9 +199,13 @@ static void put_stream(struct buf *out, const struct monitor_status *st)
 	put_lag(out, v[STAT_source_time_us]);
 	buf_printf(out,
 		"},\"redis\":{\"depth_events\":%" PRIu64 ",\"depth_bytes\":%" PRIu64
-		",\"memory_bytes\":%" PRIu64 ",\"queue\":\"%s\"},",
-		v[STAT_depth_events], v[STAT_depth_bytes], v[STAT_redis_memory_bytes],
-		alarm_level_name(st->alarms[ALARM_depth]));
+		",\"memory_bytes\":%" PRIu64 ",\"memory_max_bytes\":%" PRIu64 ",\"fragmentation\":%.3f,\"queue\":\"%s\",",
+		v[STAT_depth_events], v[STAT_depth_bytes], v[STAT_redis_memory_bytes], v[STAT_redis_memory_max_bytes],
+		(double)v[STAT_redis_fragmentation] / 1000, alarm_level_name(st->alarms[ALARM_depth]));
+	put_seconds(out, "risk_seconds", monitor_risk_s(st->page));
+	buf_add_str(out, ",");
+	put_seconds(out, "overflow_seconds", monitor_overflow_s(st->page));
+	buf_add_str(out, "},");
 }
 
 /* From PostgreSQL on. */
@@ -242,13 +221,12 @@ static void put_store(struct buf *out, const struct monitor_status *st)
 		monitor_per_second(st, STAT_ops_committed));
 	put_lag(out, v[STAT_commit_time_us]);
 	buf_printf(out,
-		"},\"watermark\":{\"epoch\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"behind\":%" PRIu64
-		"},",
+		"},\"watermark\":{\"epoch\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"behind\":%" PRIu64 "},",
 		v[STAT_watermark_epoch], v[STAT_watermark_seq], monitor_watermark_behind(st));
 	buf_printf(out,
-		"\"pending\":{\"waiting\":%" PRId64 ",\"expired\":%" PRId64
-		"},\"dead_letters\":%" PRId64 ",\"gaps\":%" PRId64 ",",
-		t->waiting, t->expired, t->dead_letters, t->gaps);
+		"\"pending\":{\"waiting\":%" PRId64 ",\"expired\":%" PRId64 ",", t->waiting, t->expired);
+	put_parents(out, t);
+	buf_printf(out, "},\"dead_letters\":%" PRId64 ",\"gaps\":%" PRId64 ",", t->dead_letters, t->gaps);
 }
 
 static void put_children(struct buf *out, const struct monitor_status *st)
@@ -264,10 +242,12 @@ static void put_children(struct buf *out, const struct monitor_status *st)
 			"%s{\"role\":\"%s\",\"slot\":%" PRIu32
 			",\"state\":\"%s\",\"doing\":\"%s\",\"pid\":%" PRIu32
 			",\"restarts\":%" PRIu32 ",\"beat_age_seconds\":%.3f,\"why\":",
-			separator, slot->role, slot->slot, state_text(slot),
+			separator, slot->role, slot->slot, monitor_slot_state(slot),
 			slot->doing < N_CHILD_STATES ? child_state_name(slot->doing) : "",
 			slot->pid, slot->starts ? slot->starts - 1 : 0, monitor_beat_age_s(slot));
 		put_text(out, slot->why, strnlen(slot->why, sizeof slot->why));
+		buf_add_str(out, ",\"last_exit\":");
+		put_text(out, slot->last_exit, strnlen(slot->last_exit, sizeof slot->last_exit));
 		buf_add_str(out, "}");
 		separator = ",";
 	}
@@ -277,8 +257,14 @@ void monitor_status_put_json(const struct monitor_status *st, struct buf *out)
 {
 	buf_printf(out, "{\"state\":\"%s\",\"reasons\":[", st->n_reasons ? "degraded" : "healthy");
 	put_reasons(out, st);
-	buf_printf(out, "],\"pid\":%" PRIu32 ",\"uptime_seconds\":%.0f,\"workers\":%" PRIu32 ",",
+	buf_add_str(out, "],\"behind\":");
+	if (st->behind[0])
+		put_text(out, st->behind, strlen(st->behind));
+	else
+		buf_add_str(out, "null");
+	buf_printf(out, ",\"pid\":%" PRIu32 ",\"uptime_seconds\":%.0f,\"workers\":%" PRIu32 ",",
 		st->page->supervisor_pid, monitor_lag_s(st->page->started_us), st->page->n_workers);
+	put_stages(out, st);
 	put_stream(out, st);
 	put_store(out, st);
 	buf_add_str(out, "\"children\":[");

@@ -22,11 +22,18 @@ struct monitor_sample {
 	struct histogram_sample stages[N_STAGES];
 };
 
+enum { MONITOR_PARENTS = 3 };
+
 /* What PostgreSQL itself says; the counters only know what happened since the supervisor started. */
 struct monitor_totals {
 	bool asked, known;
 	char why[256]; /* if asked and not known */
 	int64_t waiting, expired, dead_letters, gaps;
+	struct {
+		char uri[200]; /* cut if longer */
+		int64_t children;
+	} parents[MONITOR_PARENTS]; /* missing, that most records wait for; none if that takes too long */
+	int n_parents;
 };
 
 struct monitor_status {
@@ -37,6 +44,7 @@ struct monitor_status {
 	enum alarm_level alarms[N_ALARMS];
 	struct buf reasons; /* one line each; empty: healthy */
 	int n_reasons;
+	char behind[400]; /* one line: why it is behind; "" if it is not */
 };
 
 /* Takes `now` and judges; page and before are set, totals if PostgreSQL was asked, all else is 0. */
@@ -52,6 +60,18 @@ void monitor_sample_take(const struct stats_page *page, struct monitor_sample *r
 bool monitor_status_ready(const struct stats_page *page, struct buf *why);
 
 /* ---- figures ---- */
+
+struct monitor_text {
+	char text[32];
+};
+
+/* "1.2 ms", "3.4 s", "5 min", "3.2 h", "4.5 d", "-" if negative. */
+struct monitor_text monitor_seconds(double s);
+/* Of the time between the two samples; negative if no event passed. */
+double monitor_quantile_s(const struct monitor_status *st, enum stage stage, double q);
+/* Forecast; negative: none. */
+double monitor_overflow_s(const struct stats_page *page);
+const char *monitor_slot_state(const struct stats_slot *slot);
 
 /* Is there, or should be, a process in it? */
 bool monitor_slot_shown(const struct stats_slot *slot);

@@ -32,9 +32,14 @@ const struct command commands[] = {
 		"configured one only gets the rights the workers need.\n\n"
 		"  standpipe migrate -c ./standpipe.conf\n", command_migrate },
 	{ "status", "[--json] [-c FILE]", "one screen: stages, lag, rates, pending, children",
-		"Asks the running supervisor of this configuration. Exit 0 healthy, 1 degraded, 69 not running.\n\n"
+		"Asks the running supervisor of this configuration; rates and latencies (p50, p99) are those of one\n"
+		"second. `behind:` says why when it is. Exit 0 healthy, 1 degraded, 69 not running.\n\n"
 		"  standpipe status\n"
 		"  standpipe status --json | jq .postgres.lag_seconds\n", command_status },
+	{ "top", "[-c FILE]", "the same, live",
+		"The screen of `status`, drawn once a second until q or Ctrl-C. Missing parents, dead letters and gaps\n"
+		"are counted every ten seconds. NO_COLOR is respected; without a terminal it shows one screen.\n\n"
+		"  standpipe top\n", command_top },
 	{ "pending", "list|top|retry|drop [URI|--all] [--state STATE] [--limit N] [--json] [-c FILE]",
 		"missing parents that records wait for",
 		"list and top take --state waiting|expired|dead_lettered, --limit and --json; retry takes a\n"

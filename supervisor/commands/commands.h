@@ -45,5 +45,6 @@ int command_pending(int argc, char **argv); /* pending.c */
 int command_rewind(int argc, char **argv);  /* rewind.c */
 int command_stream(int argc, char **argv);  /* stream.c */
 int command_status(int argc, char **argv);  /* status.c */
+int command_top(int argc, char **argv);     /* top.c */
 
 #endif

@@ -61,7 +61,7 @@ keys() {
 			push @work, map { ["$path.$_", $v->{$_}] } keys %$v if ref $v eq "HASH";
 			push @work, map { ["$path\[]", $_] } @$v if ref $v eq "ARRAY";
 		}
-		print map { "$_\n" } grep { !/reasons/ } sort keys %seen'
+		print map { "$_\n" } grep { !/reasons|pending.top/ } sort keys %seen'
 }
 
 hup() {
