@@ -45,6 +45,12 @@ static inline int slice_cmp(struct slice a, struct slice b)
 	return r ? r : (a.n > b.n) - (a.n < b.n);
 }
 
+/* Behind the last byte; adding even nothing to a null pointer is not C. */
+static inline const uint8_t *slice_end(struct slice s)
+{
+	return s.n ? s.p + s.n : s.p;
+}
+
 /* For printf("%.*s", SLICE_ARG(s)). */
 #define SLICE_ARG(s) (int)(s).n, (const char *)((s).n ? (const void *)(s).p : (const void *)"")
 

@@ -81,7 +81,7 @@ enum car_status car_open(struct slice bytes, struct arena *scratch, struct car *
 	struct slice header;
 	enum car_status r;
 
-	*ret_car = (struct car){.p = bytes.p, .end = bytes.n ? bytes.p + bytes.n : bytes.p};
+	*ret_car = (struct car){.p = bytes.p, .end = slice_end(bytes)};
 	r = read_section(ret_car, &header);
 	if (r)
 		return r;

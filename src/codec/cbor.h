@@ -70,7 +70,7 @@ const char *cbor_status_name(enum cbor_status status);
 
 static inline struct cbor cbor_over(struct slice s)
 {
-	return (struct cbor){ s.p, s.n ? s.p + s.n : s.p };
+	return (struct cbor){ s.p, slice_end(s) };
 }
 
 /* Reads one item head; a container's members follow as further items. */

@@ -40,11 +40,10 @@ static bool has_prefix(struct slice s, const char *text)
 static struct slice cut(struct slice *s, uint8_t c)
 {
 	const uint8_t *at = s->n ? memchr(s->p, c, s->n) : NULL;
-	struct slice before = *s;
+	size_t n = at ? (size_t)(at - s->p) : s->n;
+	struct slice before = slice_of(s->p, n);
 
-	if (at)
-		before.n = (size_t)(at - s->p);
-	*s = slice_of(before.p + before.n + (at ? 1 : 0), s->n - before.n - (at ? 1 : 0));
+	*s = at ? slice_of(at + 1, s->n - n - 1) : slice_of(slice_end(*s), 0);
 	return before;
 }
 

@@ -259,7 +259,7 @@ static void get_kind(struct in *in, unsigned shape, struct arena *arena, struct 
 int event_decode(uint8_t kind, uint8_t flags, uint64_t seq, struct slice payload,
 	struct arena *arena, struct event *ret_event, struct err *err)
 {
-	struct in in = { payload.p, payload.p + payload.n, NULL };
+	struct in in = { payload.p, slice_end(payload), NULL };
 	unsigned shape = payload.n ? get_u8(&in) : 0; /* a skip may be empty */
 
 	*ret_event = (struct event){ .kind = (enum event_kind)kind, .flags = flags, .seq = seq };

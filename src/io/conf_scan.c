@@ -179,7 +179,7 @@ int conf_scan(struct slice bytes, const char *name, struct buf *problems, struct
 	struct scan s = { .p = (const char *)bytes.p, .line = 1, .file = name, .problems = problems,
 		.text = ret_text };
 
-	s.end = s.p + bytes.n;
+	s.end = (const char *)slice_end(bytes);
 	while (s.p < s.end) {
 		if (scan_refused(&s))
 			return -1;

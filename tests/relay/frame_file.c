@@ -30,11 +30,12 @@ bool frame_seq(struct slice message, uint64_t *ret_seq)
 /* Reads the length before the message at *at; false at the end of the file or if it is cut. */
 static bool next_message(const struct frame_file *file, size_t *at, struct slice *ret_message)
 {
-	const uint8_t *p = file->map + *at;
 	size_t n, left = file->n_map - *at;
+	const uint8_t *p;
 
 	if (left < LENGTH_BYTES)
 		return false;
+	p = file->map + *at;
 	n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
 	if (n > left - LENGTH_BYTES)
 		return false;
