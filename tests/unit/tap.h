@@ -49,7 +49,7 @@ __attribute__((unused)) static const char *shared_dir(void)
 }
 
 /* Ends the test program: prints the plan, returns the exit code. */
-static int done(void)
+__attribute__((unused)) static int done(void)
 {
 	printf("1..%d\n", tap_n);
 	return tap_failed ? 1 : 0;
