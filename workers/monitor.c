@@ -339,6 +339,17 @@ static void on_libevent_log(int severity, const char *text)
 	log_debug("monitor.libevent", "%s", text);
 }
 
+/* What a request may be, and who answers it. */
+static void set_rules(struct monitor *m)
+{
+	evhttp_set_allowed_methods(m->http, UNDERSTOOD);
+	evhttp_set_max_headers_size(m->http, MAX_HEADER_BYTES);
+	evhttp_set_max_body_size(m->http, 0);
+	evhttp_set_timeout(m->http, TIMEOUT_S);
+	evhttp_set_bevcb(m->http, on_accept, m);
+	evhttp_set_gencb(m->http, on_request, m);
+}
+
 static int monitor_init(struct monitor *m, struct child *c, struct err *err)
 {
 	*m = (struct monitor){ .child = c, .base = event_base_new() };
@@ -346,12 +357,7 @@ static int monitor_init(struct monitor *m, struct child *c, struct err *err)
 	m->http = m->base ? evhttp_new(m->base) : NULL;
 	if (!m->http)
 		abort();
-	evhttp_set_allowed_methods(m->http, UNDERSTOOD);
-	evhttp_set_max_headers_size(m->http, MAX_HEADER_BYTES);
-	evhttp_set_max_body_size(m->http, 0);
-	evhttp_set_timeout(m->http, TIMEOUT_S);
-	evhttp_set_bevcb(m->http, on_accept, m);
-	evhttp_set_gencb(m->http, on_request, m);
+	set_rules(m);
 	m->listen = evtimer_new(m->base, on_listen, m);
 	m->sample = event_new(m->base, -1, EV_PERSIST, on_sample, m);
 	m->excess = evtimer_new(m->base, on_excess, m);
