@@ -223,14 +223,22 @@ static void add_op(struct merge *m, const struct batch_event *be, int64_t actor,
 		join_record(have, &now);
 }
 
+/* Is this the repo's newest commit? One whose ops are refused for its rev is none. */
+static bool is_newer_state(const struct event *e, const struct merged_actor *a)
+{
+	if (e->flags & FRAME_AHEAD)
+		return false;
+	return !RULE(repo_order) || !a->has_commit || e->rev > a->rev ||
+	       (e->rev == a->rev && memcmp(e->commit_cid, a->commit_cid, CID_DIGEST) > 0);
+}
+
 static void add_commit(struct merge *m, const struct batch_event *be, struct merged_actor *a)
 {
 	const struct event *e = &be->e;
 
 	if (!RULE(per_record_rev) && a->has_commit && e->rev < a->rev)
 		return;
-	if (!RULE(repo_order) || !a->has_commit || e->rev > a->rev ||
-		(e->rev == a->rev && memcmp(e->commit_cid, a->commit_cid, CID_DIGEST) > 0)) {
+	if (is_newer_state(e, a)) {
 		a->has_commit = true;
 		a->rev = e->rev;
 		a->commit_cid = e->commit_cid;

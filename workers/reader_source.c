@@ -338,6 +338,8 @@ static void take(struct reader_source *s, struct event *e)
 	s->last = e->seq;
 	s->proven = true;
 	s->n_frames++;
+	if (e->kind == EVENT_BAD)
+		log_warning("event.refused", "seq=%" PRIu64 " reason=%.*s", e->seq, SLICE_ARG(e->reason));
 	if (!s->all_collections)
 		filter_ops(s, e);
 	tell_refused_ops(s, e);

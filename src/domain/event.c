@@ -125,6 +125,18 @@ static enum frame_status read_body(struct slice type, struct slice body, int64_t
 	return r ? FRAME_BAD : FRAME_OK;
 }
 
+/* Nobody may pin an account's state with a rev that its next commits cannot reach: decided here, once, because
+ * another clock would decide otherwise. Ops carry their verdict; what has none is kept as a whole. */
+static void refuse_ahead(struct event *e, struct slice frame, int64_t now_us)
+{
+	if ((e->kind != EVENT_COMMIT && e->kind != EVENT_SYNC) || !event_is_ahead(e, now_us))
+		return;
+	e->flags |= FRAME_AHEAD;
+	if (e->n_ops == 0)
+		*e = (struct event){ .kind = EVENT_BAD, .flags = FRAME_AHEAD, .seq = e->seq, .time_us = e->time_us,
+			.reason = slice_str(op_verdict_name(OP_VERDICT_FUTURE_REV)), .bytes = frame };
+}
+
 /* Cuts a message into its two items and proves both. */
 static int split_frame(struct slice frame, struct arena *arena, struct slice *ret_header,
 	struct slice *ret_body, struct err *err)
@@ -188,6 +200,8 @@ enum frame_status event_from_frame(struct slice frame, int64_t now_us, struct ar
 	r = read_frame(header, body, now_us, arena, ret_event, err);
 	if (r == FRAME_BAD)
 		*ret_event = (struct event){ .seq = ret_event->seq };
+	if (r == FRAME_OK)
+		refuse_ahead(ret_event, frame, now_us);
 	return r;
 }
 

@@ -61,6 +61,11 @@ enum {
 	EVENT_REV_AHEAD_US = 300 * 1000000,
 };
 
+/* In struct event's flags. */
+enum {
+	FRAME_AHEAD = 1, /* commit, sync: its rev was ahead of the clock when it was received */
+};
+
 struct op {
 	uint8_t action;	 /* enum op_action */
 	uint8_t verdict; /* enum op_verdict */
@@ -102,7 +107,8 @@ struct event {
 
 /* What event_from_frame says of a message. */
 enum frame_status {
-	FRAME_OK = 0,
+	FRAME_OK = 0,	/* of a sync or a commit without ops whose rev is ahead of the clock: an EVENT_BAD
+			 * with the whole message, for there is no op to carry the verdict */
 	FRAME_UNKNOWN,	/* well-formed, but a type or op we do not know: ret->seq is set if it
 			 * has one, ret->reason is the type */
 	FRAME_INFO,	/* #info: ret->reason is its name (e.g. OutdatedCursor), ret->bytes its message */
@@ -113,6 +119,9 @@ enum frame_status {
 /* frame: one WebSocket message. now_us: wall clock of receipt (for FUTURE_REV). arena: holds ops. */
 enum frame_status event_from_frame(struct slice frame, int64_t now_us, struct arena *arena,
 	struct event *ret_event, struct err *err) NODISCARD;
+
+/* Is the rev of a commit so far ahead of now_us that it is refused? */
+bool event_is_ahead(const struct event *e, int64_t now_us);
 
 /* Appends the compact payload of e to out (pack_add carries kind, flags and seq). */
 void event_encode(const struct event *e, struct buf *out);

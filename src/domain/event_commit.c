@@ -265,6 +265,11 @@ static void read_chain(const struct field *since, const struct field *prev_data,
 	}
 }
 
+bool event_is_ahead(const struct event *e, int64_t now_us)
+{
+	return tid_time_us(e->rev) - EVENT_REV_AHEAD_US > now_us;
+}
+
 int event_read_commit(
 	struct slice body, int64_t now_us, struct arena *arena, struct event *e, struct err *err)
 {
@@ -298,7 +303,7 @@ int event_read_commit(
 		read_commit_block(want_of(&wants, commit.digest), f[REV].item.s, arena, e, err))
 		return -1;
 	for (uint32_t i = 0; i < e->n_ops; i++)
-		judge_op(&e->ops[i], &wants, tid_time_us(e->rev) - EVENT_REV_AHEAD_US > now_us);
+		judge_op(&e->ops[i], &wants, event_is_ahead(e, now_us));
 	return 0;
 }
 

@@ -30,7 +30,9 @@ static void must_be_stored_rightly(const struct op *op, struct slice frame)
 
 static void must_keep_the_limits(const struct event *e, struct slice frame)
 {
-	MUST(e->kind >= EVENT_COMMIT && e->kind <= EVENT_SYNC);
+	MUST((e->kind >= EVENT_COMMIT && e->kind <= EVENT_SYNC) || e->kind == EVENT_BAD);
+	MUST(e->kind != EVENT_BAD || (e->flags == FRAME_AHEAD && slice_eq(e->bytes, frame)));
+	MUST(e->kind != EVENT_COMMIT || e->n_ops || event_is_ahead(e, received_us) == false);
 	MUST(e->seq > 0 && e->seq < (uint64_t)1 << 53 && frame.n <= EVENT_MAX_FRAME);
 	for (uint32_t i = 0; i < e->n_ops; i++)
 		if (e->ops[i].verdict == OP_VERDICT_OK)

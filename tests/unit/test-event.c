@@ -1,32 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "codec/syntax.h"
 #include "codec/tid.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/sound_commit.h"
 #include "tests/unit/tap.h"
-
-#define DID "did:plc:abcdefghijklmnopqrstuvwx"
-#define LIKE "app.bsky.feed.like/3mn6rk4ns6kpe"
-#define REV "3mn6rk4ns6lah"
-
-static const int64_t now_us = 1780272000000000; /* 2026-06-01, when REV was made */
-
-/* A small sound commit; tests change what they want to be wrong. */
-static struct made sound(const struct made_op *ops, size_t n_ops)
-{
-	return (struct made){ .type = "#commit",
-		.seq = 31000000001,
-		.did = DID,
-		.rev = REV,
-		.since = "3mn6rk4ns6kzz",
-		.time = "2026-06-01T00:00:00.000Z",
-		.ops = ops,
-		.n_ops = n_ops };
-}
-
-static struct made_op like_op(unsigned twist)
-{
-	return (struct made_op){ "create", LIKE, slice_str("\xa1\x61\x61\x01"), twist };
-}
 
 static void sound_commit(void)
 {
