@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many entries one trim may delete: Redis does nothing else meanwhile. */
-enum { MAX_TRIM_ENTRIES = 2000 };
+/* How many events one trim may delete: Redis does nothing else meanwhile (some 2000 full packs, milliseconds). */
+enum { MAX_TRIM_EVENTS = 130000 };
 
 /* Settings without which the promise does not hold. */
 static const struct setting {
@@ -186,7 +186,7 @@ enum stream_status stream_trim(struct stream *s, const struct stream_watermark *
 	args_u64(s, w->byte);
 	args_u64(s, replay_events);
 	args_u64(s, replay_bytes);
-	args_u64(s, MAX_TRIM_ENTRIES);
+	args_u64(s, MAX_TRIM_EVENTS);
 	status = script_run(s, SCRIPT_trim, &r, err);
 	if (status != STREAM_OK)
 		return status;

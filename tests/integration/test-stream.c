@@ -296,6 +296,27 @@ static void test_trim(struct stream_fixture *f)
 		"more entries than one step looks at are deleted in one call");
 }
 
+/* The end of what may go is found by halving ids, which two epochs and foreign entries make uneven. */
+static void test_trim_uneven(struct stream_fixture *f)
+{
+	fresh(f, 0);
+	append(f, 6, 1000);
+	f->base.epoch = 2;
+	prepare(f);
+	append(f, 3, 1000);
+	direct(f, "XADD events 2-900000000000 p x");
+	f->head = (struct stream_id){ 2, 900000000000 };
+	append(f, 3, 1000);
+	deliver(f, "w0", 100);
+	direct(f, "XACK events g 1-10 1-20 1-30 1-40 1-50 1-60 2-10 2-20 2-30 2-900000000000 "
+		  "2-900000000010 2-900000000020 2-900000000030");
+	ok(trim(f, watermark(f), 85, 1 << 30) == 3 && entries_there(f) == 10, "within the older epoch");
+	ok(trim(f, watermark(f), 40, 1 << 30) == 5 && entries_there(f) == 5, "across the border of two epochs");
+	ok(trim(f, watermark(f), 30, 1 << 30) == 1 && entries_there(f) == 4, "up to an entry that is not ours");
+	ok(trim(f, watermark(f), 30, 1 << 30) == 0, "which stays as long as the pack behind it");
+	ok(trim(f, watermark(f), 20, 1 << 30) == 2 && entries_there(f) == 2, "and goes with it");
+}
+
 int main(void)
 {
 	struct stream_fixture f = { 0 };
@@ -317,6 +338,7 @@ int main(void)
 	test_claim(&f);
 	test_watermark(&f);
 	test_trim(&f);
+	test_trim_uneven(&f);
 	stream_free(f.s);
 	stop_redis(&f);
 	return done();
