@@ -40,7 +40,7 @@ as_json() {
 				text = body[order[i]]; gsub(/(, )+/, ", ", text); sub(/, $/, "", text)
 				if (cpu[order[i]]) text = text ", \"cpu_us_per_event\": {" cpu[order[i]] "}"
 				if (rss[order[i]]) text = text ", \"peak_rss_kb\": {" rss[order[i]] "}"
-				printf "%s%s: {%s}", i > 1 ? ", " : "", q(order[i]), text
+				printf "%s%s: {%s}", (i > 1 ? ", " : ""), q(order[i]), text
 			}
 			print "}}"
 		}' "$figures"
