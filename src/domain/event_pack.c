@@ -76,12 +76,12 @@ static uint8_t known_index(struct slice collection)
 	return 0;
 }
 
-/* One operation; digest and record are left out where there is none. */
+/* One operation; the digest is left out where there is none, or where the record's hash is known to be it. */
 static void put_op(struct buf *out, const struct op *op)
 {
 	uint8_t known = known_index(op->collection);
 	uint64_t tid = 0;
-	bool is_tid = tid_parse(op->rkey, &tid), with_cid = digest_is_set(op->cid);
+	bool is_tid = tid_parse(op->rkey, &tid), with_cid = digest_is_set(op->cid) && !op_cid_is_implied(op);
 
 	assert(op->action <= OP_ACTION && op->verdict < 1 << (8 - OP_VERDICT_SHIFT));
 	buf_u8(out, (uint8_t)(op->action | (is_tid ? OP_TID : 0) | (with_cid ? OP_CID : 0) |

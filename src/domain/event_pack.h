@@ -14,7 +14,8 @@
  *	gap      u64 after_epoch, u64 after_seq, u64 first_seq, text reason
  *	bad      text reason, text bytes
  *	frame    text bytes
- *	op       u8 action | OP_TID | OP_CID | verdict << 4, collection, rkey, [CID], text record
+ *	op       u8 action | OP_TID | OP_CID | verdict << 4, collection, rkey, [CID], text record;
+ *	         without CID that of the record, if the verdict is OK
  * text: varint length + bytes. did: 15 bytes (the base32 of a did:plc) with SHAPE_PLC, else text.
  * collection: u8 index into event_known_collections, 0 = text follows. rkey: u64 with OP_TID, else
  * text.
@@ -60,6 +61,13 @@ static inline bool digest_is_set(const uint8_t *digest)
 	static const uint8_t none[CID_DIGEST];
 
 	return memcmp(digest, none, CID_DIGEST) != 0;
+}
+
+/* True of a sound op whose record is there: its digest is the record's hash, and 32 bytes of nearly 400 need
+ * not be kept. (An op of verdict OK without OP_CID says just this.) */
+static inline bool op_cid_is_implied(const struct op *op)
+{
+	return op->verdict == OP_VERDICT_OK && op->action != OP_DELETE && op->record.n > 0;
 }
 
 #endif

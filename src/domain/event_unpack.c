@@ -163,6 +163,8 @@ static void get_op(struct in *in, struct arena *arena, struct op *op)
 	if (head & OP_CID)
 		get_digest(in, op->cid);
 	op->record = get_text(in);
+	if (!(head & OP_CID) && op_cid_is_implied(op))
+		sha256(op->record, op->cid);
 	if (op->verdict == OP_VERDICT_OK)
 		check_op(in, op);
 }

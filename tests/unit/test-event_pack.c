@@ -101,7 +101,7 @@ static void bytes_are_fixed(void)
 		.reason = slice_str("y") };
 	ok(encodes_to(&e, "000100000000000000020000000000000003000000000000000179"),
 		"a gap's bytes");
-	memset(op.cid, 0x11, CID_DIGEST);
+	sha256(op.record, op.cid);
 	e = (struct event){ .kind = EVENT_COMMIT,
 		.did = slice_str("did:web:a.b"),
 		.rev = 5,
@@ -114,11 +114,45 @@ static void bytes_are_fixed(void)
 	ok(encodes_to(&e, "1c0b6469643a7765623a612e620500000000000000"
 			  "2222222222222222222222222222222222222222222222222222222222222222"
 			  "3333333333333333333333333333333333333333333333333333333333333333"
-			  "040000000000000006000000000000000d01"
+			  "040000000000000006000000000000000501"
+			  "aa4282a780974c19"
+			  "01a0"),
+		"a commit's bytes: a sound record's CID is its hash");
+	op.verdict = OP_VERDICT_CID_MISMATCH;
+	memset(op.cid, 0x11, CID_DIGEST);
+	ok(encodes_to(&e, "1c0b6469643a7765623a612e620500000000000000"
+			  "2222222222222222222222222222222222222222222222222222222222222222"
+			  "3333333333333333333333333333333333333333333333333333333333333333"
+			  "040000000000000006000000000000005d01"
 			  "aa4282a780974c19"
 			  "1111111111111111111111111111111111111111111111111111111111111111"
 			  "01a0"),
-		"a commit's bytes");
+		"a commit's bytes: any other CID is written out");
+}
+
+/* As packs were written before CIDs were left out. */
+static void written_cid_is_taken(void)
+{
+	struct op op = { .action = OP_CREATE,
+		.verdict = OP_VERDICT_CID_MISMATCH,
+		.collection = slice_str("app.bsky.feed.like"),
+		.rkey = slice_str("3mn6rk4ns6kpe"),
+		.cid = { 0x11 },
+		.record = slice_str("\xa0") };
+	struct event e = { .kind = EVENT_COMMIT, .did = slice_str("did:web:a.b"), .rev = 5, .ops = &op, .n_ops = 1 };
+	struct arena arena = ARENA_INIT;
+	struct buf out = BUF_INIT;
+	struct err err;
+	uint8_t *head;
+
+	event_encode(&e, &out);
+	head = &out.p[out.n - 2 - CID_DIGEST - 8 - 2];
+	*head &= 0x0f; /* the verdict: OK */
+	ok(event_decode(EVENT_COMMIT, 0, 1, buf_slice(&out), &arena, &e, &err) == 0 && e.ops[0].verdict == OP_VERDICT_OK &&
+			e.ops[0].cid[0] == 0x11 && e.ops[0].cid[1] == 0,
+		"a sound op's CID that is written is taken as it is");
+	buf_done(&out);
+	arena_done(&arena);
 }
 
 static void collection_numbers_are_fixed(void)
@@ -168,9 +202,9 @@ static void like_is_small(void)
 	size_t n = 0;
 	bool same_again;
 
-	op.cid[0] = 1;
+	sha256(op.record, op.cid);
 	same_again = round_trips(&e, &n);
-	ok(same_again && n + PACK_EVENT_HEAD <= 384, "a like of 211 bytes takes %zu of a pack",
+	ok(same_again && n + PACK_EVENT_HEAD <= 352, "a like of 211 bytes takes %zu of a pack",
 		n + PACK_EVENT_HEAD);
 }
 
@@ -251,6 +285,8 @@ static struct op draw_op(uint64_t *s, struct arena *arena)
 		op.collection = slice_of(NULL, 0);
 		op.rkey = draw_bytes(s, arena, 200);
 	}
+	if (op.verdict == OP_VERDICT_OK && op.action != OP_DELETE && op.record.n > 0)
+		sha256(op.record, op.cid);
 	return op;
 }
 
@@ -436,6 +472,7 @@ static void recording_round_trips(const char *name, size_t n_expected)
 int main(void)
 {
 	bytes_are_fixed();
+	written_cid_is_taken();
 	collection_numbers_are_fixed();
 	like_is_small();
 	random_events(20260601);
