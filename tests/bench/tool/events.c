@@ -2,7 +2,6 @@
 #include "events.h"
 
 #include "base/clock.h"
-#include "domain/event.h"
 
 int events_open(struct events *e, const char *path, struct err *err)
 {
@@ -21,26 +20,26 @@ void events_done(struct events *e)
 	frame_file_done(&e->file);
 }
 
-static void add_frame(struct events *e)
+bool events_decode(struct events *e, struct event *ret)
 {
 	const struct frame *f = &e->file.log.frames[e->next++];
-	struct event event;
 	struct err ignored;
 
 	arena_reset(&e->arena);
-	if (event_from_frame(slice_of(f->body, f->n_body), clock_wall_us(), &e->arena, &event, &ignored) != FRAME_OK)
-		return;
-	reader_pack_event(&e->pack, &event);
-	e->n_events++;
+	return event_from_frame(slice_of(f->body, f->n_body), clock_wall_us(), &e->arena, ret, &ignored) == FRAME_OK;
 }
 
 bool events_next(struct events *e, int n_events, struct stream_entries *ret)
 {
 	uint64_t until = e->n_events + (uint64_t)n_events;
+	struct event event;
 	int i = 0;
 
 	while (e->n_events < until && e->next < e->file.n_frames)
-		add_frame(e);
+		if (events_decode(e, &event)) {
+			reader_pack_event(&e->pack, &event);
+			e->n_events++;
+		}
 	reader_pack_close_all(&e->pack);
 	*ret = (struct stream_entries){ .n = e->pack.n_queued };
 	ret->entries = arena_zalloc(&ret->arena, (size_t)ret->n, sizeof *ret->entries);

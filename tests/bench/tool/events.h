@@ -11,6 +11,7 @@
 #include "frame_file.h"
 
 #include "base/arena.h"
+#include "domain/event.h"
 #include "workers/reader_pack.h"
 
 struct events {
@@ -22,6 +23,8 @@ struct events {
 };
 
 int events_open(struct events *e, const char *path, struct err *err) NODISCARD;
+/* The next frame as an event; false if it is none. It lives until the next call. */
+bool events_decode(struct events *e, struct event *ret);
 /* The next closed packs of about n_events events; *ret borrows from e until events_taken. False at the end. */
 bool events_next(struct events *e, int n_events, struct stream_entries *ret);
 void events_taken(struct events *e, const struct stream_entries *entries);

@@ -16,6 +16,7 @@ static const struct {
 		"CPU, memory and time of all processes from GO until CONDITION holds for SEQ" },
 	{ "packs", tool_packs, "SOCKET STREAM FILE.frames|- [N-FRAMES]",
 		"opens every entry; with a recording compares each event's place, else prints seq and receipt" },
+	{ "steps", tool_steps, "read|decode|pack|unpack FILE.frames", "the work on each event, for a profiler" },
 	{ "rss", tool_rss, "POSTMASTER SUPERVISOR [NAME=PID...]", "resident memory of every process now" },
 };
 

@@ -17,6 +17,7 @@
 int tool_ceiling(int argc, char **argv, struct err *err) NODISCARD;
 int tool_measure(int argc, char **argv, struct err *err) NODISCARD;
 int tool_packs(int argc, char **argv, struct err *err) NODISCARD;
+int tool_steps(int argc, char **argv, struct err *err) NODISCARD;
 int tool_rss(int argc, char **argv, struct err *err) NODISCARD;
 
 #endif
