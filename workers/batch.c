@@ -94,11 +94,12 @@ static void add_entry(struct batch *b, const struct stream_entry *entry, struct 
 	struct pack pack;
 	enum pack_status status;
 	int first = b->n_events, first_alone = b->n_alone;
-	struct batch_pack *said = add_id(b, entry->id);
+	struct batch_pack *said;
 
-	b->n_bytes += entry->bytes.n;
-	if (entry->deleted) /* trimmed by a foreigner while pending: the keeper records the gap */
+	if (entry->deleted) /* the keeper records it as a gap, and only then it is forgotten */
 		return;
+	said = add_id(b, entry->id);
+	b->n_bytes += entry->bytes.n;
 	status = pack_open(entry->bytes, &pack);
 	if (status == PACK_OK)
 		*said = (struct batch_pack){ pack.prefix.received_us, pack.prefix.source_time_us,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "workers/keeper_watermark.h"
 
+#include "workers/keeper_foreign.h"
+
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "io/websocket.h"
@@ -175,15 +177,13 @@ static enum keeper_status prepare(struct keeper_watermark *m, struct err *err)
 	return KEEPER_E_REDIS;
 }
 
-/* Makes the range durable as a gap, once. */
-static enum keeper_status record_loss(
-	struct keeper_watermark *m, const struct stream_watermark *w, struct err *err)
+enum keeper_status keeper_record_loss(struct keeper_watermark *m, struct stream_id after,
+	struct stream_id through, struct err *err)
 {
 	char epoch[NUMBER_SIZE], after_epoch[NUMBER_SIZE], after_seq[NUMBER_SIZE],
 		first[NUMBER_SIZE];
-	const char *params[] = { number(epoch, w->lost_through.epoch),
-		number(after_epoch, w->lost_after.epoch), number(after_seq, w->lost_after.seq),
-		number(first, w->lost_through.seq + 1) };
+	const char *params[] = { number(epoch, through.epoch), number(after_epoch, after.epoch),
+		number(after_seq, after.seq), number(first, through.seq + 1) };
 	struct pg_result *r = NULL;
 
 	if (pg_query(m->pg, gap_sql, 4, params, &r, err) != PG_OK)
@@ -194,7 +194,7 @@ static enum keeper_status record_loss(
 			"after=%s-%s through=%s-%" PRIu64 " reason=foreign_trim "
 			"action=\"somebody deleted entries of stream %s before they were stored; "
 			"find out who, then `standpipe rewind` to before the gap\"",
-			after_epoch, after_seq, epoch, w->lost_through.seq, m->conf->redis.stream);
+			after_epoch, after_seq, epoch, through.seq, m->conf->redis.stream);
 	}
 	pg_result_free(r);
 	return KEEPER_OK;
@@ -209,9 +209,15 @@ static enum keeper_status read_watermark(struct keeper_watermark *m, struct stre
 		int dropped = 0;
 
 		*ret_stream = stream_get_watermark(m->stream, ret, err);
+		if (*ret_stream == STREAM_OK && ret->doubt) {
+			status = keeper_walk(m, ret_stream, err);
+			if (status != KEEPER_OK || *ret_stream != STREAM_OK)
+				return status;
+			continue;
+		}
 		if (*ret_stream != STREAM_OK || !ret->lost)
 			return KEEPER_OK;
-		status = record_loss(m, ret, err);
+		status = keeper_record_loss(m, ret->lost_after, ret->lost_through, err);
 		if (status != KEEPER_OK)
 			return status;
 		FAILPOINT_CUT(keeper_gap, stream_fd(m->stream));
@@ -260,7 +266,11 @@ enum keeper_status keeper_watermark_tick(struct keeper_watermark *m, struct err 
 	uint64_t trimmed = 0;
 
 	FAILPOINT_CUT(keeper_prepare, stream_fd(m->stream));
-	status = prepare(m, err);
+	status = keeper_evict(m, &stream, err);
+	if (status == KEEPER_OK && stream != STREAM_OK && !heals(stream))
+		return KEEPER_E_REDIS;
+	if (status == KEEPER_OK)
+		status = prepare(m, err);
 	if (status == KEEPER_OK)
 		status = read_watermark(m, &w, &stream, err);
 	if (status != KEEPER_OK)

@@ -43,6 +43,9 @@ struct keeper_watermark {
 enum keeper_status keeper_postgres_failed(const struct pg *pg, const char *doing, struct err *err);
 /* Reads watermark, newest epoch and identity; opens the first epoch if there is none. */
 enum keeper_status keeper_watermark_load(struct keeper_watermark *m, struct err *err) NODISCARD;
+/* Makes the range (after, through], deleted by a foreigner, durable as a gap, once. */
+enum keeper_status keeper_record_loss(struct keeper_watermark *m, struct stream_id after,
+	struct stream_id through, struct err *err) NODISCARD;
 /* Prepares Redis (cheap if nothing is to do: heals FLUSHALL, XGROUP DESTROY, an older PostgreSQL),
  * moves the watermark, trims, and opens the epoch that the reader wants. */
 enum keeper_status keeper_watermark_tick(struct keeper_watermark *m, struct err *err) NODISCARD;

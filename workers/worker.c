@@ -42,7 +42,7 @@ struct worker {
 	uint64_t generation;
 	bool finishing; /* a committed batch is being acknowledged: a drain request has to wait */
 	bool own_done;	/* what we had pending at the start is done */
-	struct stream_id own_after, claim_cursor;
+	struct stream_id own_after;
 	int target_events; /* grows under backlog, shrinks without */
 	double events_per_entry;
 	int64_t next_claim_us;
@@ -288,8 +288,8 @@ static enum stream_status claim_orphans(struct worker *w, struct err *err)
 static enum stream_status claim_idle(struct worker *w, struct err *err)
 {
 	struct stream_entries read = { 0 };
-	enum stream_status status = stream_autoclaim(
-		w->stream, w->consumer, CLAIM_IDLE_US, CLAIM_COUNT, &w->claim_cursor, &read, err);
+	enum stream_status status =
+		stream_claim_from(w->stream, "", w->consumer, CLAIM_IDLE_US, CLAIM_COUNT, &read, err);
 
 	if (status != STREAM_OK)
 		return status;

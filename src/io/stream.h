@@ -12,6 +12,8 @@
  *	trim_epoch, trim_seq      last entry deleted by our own trim
  *	pg                        identity of the PostgreSQL that the watermark belongs to
  *	want_host, want_start     the reader asks the keeper for a new epoch
+ *	head                      last id that our append wrote; a witness, never a position to go on from
+ *	doubt                     a foreigner deleted single entries; the chain of packs is to be walked
  * Owns: one connection; replies live until stream_entries_free.
  * Invariants: after STREAM_E_DOWN and STREAM_E_STOP there is no connection, so a half-read reply can never be
  * taken for the next command's. The process ignores SIGPIPE (hiredis writes with write(2)).
@@ -118,8 +120,8 @@ enum stream_status stream_get_depth(struct stream *s, struct stream_depth *ret, 
 
 struct stream_entry {
 	struct stream_id id;
-	struct slice bytes; /* empty: trimmed while pending (deleted) */
-	bool deleted;
+	struct slice bytes; /* of the pack; of an entry that is none of ours, all its fields */
+	bool deleted; /* by a foreigner, while pending: not to be acked, the keeper records it as a gap */
 };
 
 struct stream_entries {
@@ -137,13 +139,12 @@ enum stream_status stream_read_result(struct stream *s, struct stream_entries *r
 /* This consumer's own pending entries with ids above `after`. */
 enum stream_status stream_read_own(struct stream *s, const char *consumer, struct stream_id after,
 	int count, struct stream_entries *ret, struct err *err) NODISCARD;
-/* XAUTOCLAIM from *cursor (0-0 at first, advanced; 0-0 again at the end). Deleted ids come with deleted set. */
-enum stream_status stream_autoclaim(struct stream *s, const char *consumer, int64_t min_idle_us,
-	int count, struct stream_id *cursor, struct stream_entries *ret, struct err *err) NODISCARD;
-/* Takes over up to `count` pending entries of one named consumer that were idle for min_idle_us. */
+/* Takes over up to `count` pending entries of one named consumer, or of any (""), that were idle for min_idle_us.
+ * What is no longer in the stream stays pending where it is: the keeper has to record it first. (XAUTOCLAIM would
+ * forget it, and whoever dies with its answer has lost it.) */
 enum stream_status stream_claim_from(struct stream *s, const char *from, const char *consumer,
 	int64_t min_idle_us, int count, struct stream_entries *ret, struct err *err) NODISCARD;
-/* Resets the idle time of entries this consumer works on (XCLAIM ... JUSTID). */
+/* Resets the idle time of entries that are still this consumer's (XCLAIM ... JUSTID). */
 enum stream_status stream_renew(struct stream *s, const char *consumer, const struct stream_id *ids,
 	int n, struct err *err) NODISCARD;
 /* Acks only entries that this consumer owns under the given generation; *ret_acked says how many. */
@@ -201,6 +202,8 @@ struct stream_watermark {
 	 * gap, then stream_drop_lost; until then the watermark stands still if one of them is pending. */
 	bool lost;
 	struct stream_id lost_after, lost_through;
+	/* Single entries were deleted since the chain was last walked; do that before this watermark is written. */
+	bool doubt;
 };
 
 enum stream_status stream_get_watermark(struct stream *s, struct stream_watermark *ret, struct err *err) NODISCARD;
@@ -211,6 +214,30 @@ enum stream_status stream_drop_lost(struct stream *s, struct stream_id through, 
  * newest replay_events events and at most replay_bytes, always the newest entry; one script. */
 enum stream_status stream_trim(struct stream *s, const struct stream_watermark *w, uint64_t replay_events,
 	uint64_t replay_bytes, uint64_t *ret_trimmed, struct err *err) NODISCARD;
+/* ---- keeper: what foreigners did to the stream ---- */
+
+/* Entries behind the last one of ours, at most `count`. *ret_head: the id there, 0-0 if all is well. It may be
+ * set although there are no entries. */
+enum stream_status stream_foreign(struct stream *s, int count, struct stream_id *ret_head,
+	struct stream_entries *ret, struct err *err) NODISCARD;
+/* Removes these, if they are foreign; when none is left, sets stream and group back to our head. n may be 0. */
+enum stream_status stream_evict(struct stream *s, const struct stream_entries *entries, struct err *err) NODISCARD;
+
+enum { STREAM_MAX_HOLES = 64 };
+
+/* One step of a walk along the chain of packs. */
+struct stream_walk {
+	struct stream_id after; /* 0-0 at first */
+	bool ended;
+	struct { struct stream_id after, through; } holes[STREAM_MAX_HOLES]; /* of this step */
+	int n_holes;
+};
+
+/* Entries deleted from now on are seen as new doubt; this one stays, whoever dies, until stream_doubt_over. */
+enum stream_status stream_doubt(struct stream *s, struct err *err) NODISCARD;
+enum stream_status stream_doubt_over(struct stream *s, struct err *err) NODISCARD;
+enum stream_status stream_walk(struct stream *s, struct stream_walk *walk, struct err *err) NODISCARD;
+
 /* Deletes a consumer only if nothing is pending for it. */
 enum stream_status stream_drop_consumer(struct stream *s, const char *name, struct err *err) NODISCARD;
 

@@ -148,6 +148,7 @@ enum stream_status stream_get_watermark(
 	ret->lost = reply_text(r, 8)[0] != 0;
 	ret->lost_after = reply_id(r, 7);
 	ret->lost_through = reply_id(r, 8);
+	ret->doubt = reply_text(r, 9)[0] != 0;
 	freeReplyObject(r);
 	return STREAM_OK;
 }

@@ -24,11 +24,16 @@
 	X(depth, "#!lua flags=no-writes") \
 	X(ack, "#!lua flags=allow-oom") \
 	X(claim, "#!lua flags=allow-oom") \
+	X(renew, "#!lua flags=allow-oom") \
 	X(prepare, "#!lua flags=allow-oom") \
 	X(watermark, "#!lua flags=no-writes") \
 	X(drop_lost, "#!lua flags=allow-oom") \
 	X(trim, "#!lua flags=allow-oom") \
-	X(drop_consumer, "#!lua flags=allow-oom")
+	X(drop_consumer, "#!lua flags=allow-oom") \
+	X(foreign, "#!lua flags=no-writes") \
+	X(evict, "#!lua flags=allow-oom") \
+	X(doubt, "#!lua flags=allow-oom") \
+	X(holes, "#!lua flags=no-writes")
 
 enum stream_script {
 #define X(name, head) SCRIPT_##name,
@@ -102,6 +107,14 @@ void reply_copy(const redisReply *array, size_t index, char *ret, size_t size);
 const redisReply *reply_field(const redisReply *array, const char *name);
 /* Looks "name:value" up in the text of INFO; "" if absent. */
 void reply_info(const redisReply *info, const char *name, char *ret, size_t size);
+
+/* The index'th element if it is an array, else NULL. */
+const redisReply *reply_list(const redisReply *reply, size_t index);
+
+/* ---- stream_read.c ---- */
+
+/* Takes the reply over; entries' bytes point into it. `list` is in it: [id, [field, value...]] or [id, nil] each. */
+void stream_take_entries(struct stream_entries *ret, redisReply *reply, const redisReply *list);
 
 /* ---- stream_scripts.c ---- */
 

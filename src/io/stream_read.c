@@ -12,50 +12,56 @@
 /* More than any batch; unpack() in the claim script has a limit of about 8000. */
 enum { MAX_CLAIM = 5000 };
 
-/* Value of the one field that a pack has; empty if the entry is not one of ours. */
-static struct slice pack_of(const redisReply *fields)
+/* All fields of an entry that is not one of ours, so that a dead letter has them: a line each, and its value. */
+static struct slice foreign_of(struct arena *arena, const redisReply *fields)
 {
-	const redisReply *value = reply_field(fields, "p");
+	struct slice s;
+	uint8_t *p;
+	size_t n = 0;
 
-	if (!value || value->type != REDIS_REPLY_STRING)
-		return slice_of(NULL, 0);
-	return slice_of(value->str, value->len);
+	for (size_t i = 0; i < fields->elements; i++)
+		n += fields->element[i]->len + 1;
+	p = arena_alloc(arena, n + 1);
+	s = slice_of(p, n);
+	for (size_t i = 0; i < fields->elements; i++) {
+		const redisReply *text = fields->element[i];
+
+		memcpy(p, text->str, text->len);
+		p += text->len;
+		*p++ = '\n';
+	}
+	return s;
 }
 
-/* Adds one entry for each element of `list`: [id, [field, value...]], [id, nil], or only an id. */
+/* Value of the one field that a pack has. */
+static struct slice pack_of(struct arena *arena, const redisReply *fields)
+{
+	if (fields->elements != 2 || strcmp(reply_text(fields, 0), "p") != 0)
+		return foreign_of(arena, fields);
+	return slice_of(fields->element[1]->str, fields->element[1]->len);
+}
+
+/* Adds one entry for each element of `list`: [id, [field, value...]] or [id, nil]. */
 static void add_entries(struct stream_entries *e, const redisReply *list)
 {
 	for (size_t i = 0; i < list->elements; i++) {
 		const redisReply *item = list->element[i];
 		struct stream_entry *entry = &e->entries[e->n++];
 
-		if (item->type == REDIS_REPLY_STRING) {
-			*entry = (struct stream_entry){ .id = stream_id_of(item->str),
-				.deleted = true };
-			continue;
-		}
 		entry->id = reply_id(item, 0);
-		entry->deleted = item->elements < 2 || item->element[1]->type == REDIS_REPLY_NIL;
-		entry->bytes = entry->deleted ? slice_of(NULL, 0) : pack_of(item->element[1]);
+		entry->deleted = item->elements < 2 || item->element[1]->type != REDIS_REPLY_ARRAY;
+		entry->bytes = entry->deleted ? slice_of(NULL, 0) : pack_of(&e->arena, item->element[1]);
 	}
 }
 
-/* Takes the reply over; entries' bytes point into it. Either list may be NULL. */
-static void take_entries(struct stream_entries *ret, redisReply *reply, const redisReply *list,
-	const redisReply *deleted)
+void stream_take_entries(struct stream_entries *ret, redisReply *reply, const redisReply *list)
 {
-	size_t n = (list ? list->elements : 0) + (deleted ? deleted->elements : 0);
-
 	ret->reply = reply;
-	ret->entries = arena_zalloc(&ret->arena, n, sizeof *ret->entries);
-	if (list)
-		add_entries(ret, list);
-	if (deleted)
-		add_entries(ret, deleted);
+	ret->entries = arena_zalloc(&ret->arena, list->elements, sizeof *ret->entries);
+	add_entries(ret, list);
 }
 
-/* The index'th element if it is an array, else NULL. */
-static const redisReply *list_at(const redisReply *reply, size_t index)
+const redisReply *reply_list(const redisReply *reply, size_t index)
 {
 	if (reply->type != REDIS_REPLY_ARRAY || index >= reply->elements ||
 		reply->element[index]->type != REDIS_REPLY_ARRAY)
@@ -121,10 +127,10 @@ static enum stream_status take_read(struct stream *s, struct stream_entries *ret
 		freeReplyObject(reply);
 		return STREAM_OK;
 	}
-	key_entries = list_at(reply, 0);
-	if (!key_entries || !list_at(key_entries, 1))
+	key_entries = reply_list(reply, 0);
+	if (!key_entries || !reply_list(key_entries, 1))
 		return stream_bad_reply(s, reply, err);
-	take_entries(ret, reply, list_at(key_entries, 1), NULL);
+	stream_take_entries(ret, reply, reply_list(key_entries, 1));
 	return STREAM_OK;
 }
 
@@ -151,31 +157,6 @@ enum stream_status stream_read_own(struct stream *s, const char *consumer, struc
 	return status == STREAM_OK ? take_read(s, ret, err) : status;
 }
 
-enum stream_status stream_autoclaim(struct stream *s, const char *consumer, int64_t min_idle_us,
-	int count, struct stream_id *cursor, struct stream_entries *ret, struct err *err)
-{
-	enum stream_status status;
-	redisReply *reply;
-
-	*ret = (struct stream_entries){ 0 };
-	args_begin(s, "XAUTOCLAIM");
-	args_str(s, s->options.name);
-	args_str(s, s->options.group);
-	args_str(s, consumer);
-	args_u64(s, (uint64_t)min_idle_us / 1000);
-	args_id(s, *cursor);
-	args_str(s, "COUNT");
-	args_u64(s, (uint64_t)count);
-	status = stream_call(s, &reply, err);
-	if (status != STREAM_OK)
-		return status;
-	if (!list_at(reply, 1) || !list_at(reply, 2))
-		return stream_bad_reply(s, reply, err);
-	*cursor = reply_id(reply, 0);
-	take_entries(ret, reply, list_at(reply, 1), list_at(reply, 2));
-	return STREAM_OK;
-}
-
 enum stream_status stream_claim_from(struct stream *s, const char *from, const char *consumer,
 	int64_t min_idle_us, int count, struct stream_entries *ret, struct err *err)
 {
@@ -193,10 +174,23 @@ enum stream_status stream_claim_from(struct stream *s, const char *from, const c
 	status = script_run(s, SCRIPT_claim, &reply, err);
 	if (status != STREAM_OK)
 		return status;
-	if (!list_at(reply, 1))
+	if (!reply_list(reply, 1))
 		return stream_bad_reply(s, reply, err);
-	take_entries(ret, reply, list_at(reply, 1), NULL);
+	stream_take_entries(ret, reply, reply_list(reply, 1));
 	return STREAM_OK;
+}
+
+/* Arguments: the lowest and the highest of the ids. */
+static void args_bounds(struct stream *s, const struct stream_id *ids, int n)
+{
+	struct stream_id min = { UINT64_MAX, UINT64_MAX }, max = { 0, 0 };
+
+	for (int i = 0; i < n; i++) {
+		min = stream_id_cmp(ids[i], min) < 0 ? ids[i] : min;
+		max = stream_id_cmp(ids[i], max) > 0 ? ids[i] : max;
+	}
+	args_id(s, min);
+	args_id(s, max);
 }
 
 enum stream_status stream_renew(
@@ -207,15 +201,15 @@ enum stream_status stream_renew(
 
 	if (n == 0)
 		return STREAM_OK;
-	args_begin(s, "XCLAIM");
-	args_str(s, s->options.name);
+	status = script_begin(s, SCRIPT_renew, err);
+	if (status != STREAM_OK)
+		return status;
 	args_str(s, s->options.group);
 	args_str(s, consumer);
-	args_str(s, "0");
+	args_bounds(s, ids, n);
 	for (int i = 0; i < n; i++)
 		args_id(s, ids[i]);
-	args_str(s, "JUSTID");
-	status = stream_call(s, &reply, err);
+	status = script_run(s, SCRIPT_renew, &reply, err);
 	if (status == STREAM_OK)
 		freeReplyObject(reply);
 	return status;
@@ -224,25 +218,19 @@ enum stream_status stream_renew(
 enum stream_status stream_ack(struct stream *s, const char *consumer, uint64_t generation,
 	const struct stream_id *ids, int n, int *ret_acked, struct err *err)
 {
-	struct stream_id min = { UINT64_MAX, UINT64_MAX }, max = { 0, 0 };
 	enum stream_status status;
 	redisReply *reply;
 
 	*ret_acked = 0;
 	if (n == 0)
 		return STREAM_OK;
-	for (int i = 0; i < n; i++) {
-		min = stream_id_cmp(ids[i], min) < 0 ? ids[i] : min;
-		max = stream_id_cmp(ids[i], max) > 0 ? ids[i] : max;
-	}
 	status = script_begin(s, SCRIPT_ack, err);
 	if (status != STREAM_OK)
 		return status;
 	args_str(s, s->options.group);
 	args_str(s, consumer);
 	args_u64(s, generation);
-	args_id(s, min);
-	args_id(s, max);
+	args_bounds(s, ids, n);
 	for (int i = 0; i < n; i++)
 		args_id(s, ids[i]);
 	status = script_run(s, SCRIPT_ack, &reply, err);
@@ -272,7 +260,7 @@ static enum stream_status read_range(struct stream *s, const char *command, cons
 		return status;
 	if (reply->type != REDIS_REPLY_ARRAY)
 		return stream_bad_reply(s, reply, err);
-	take_entries(ret, reply, reply, NULL);
+	stream_take_entries(ret, reply, reply);
 	return STREAM_OK;
 }
 

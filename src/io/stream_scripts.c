@@ -42,6 +42,8 @@ static const struct script_word {
 } script_words[] = {
 	{ "UNPREPARED", STREAM_E_UNPREPARED,
 		"is not prepared yet: the keeper does that; is it running?" },
+	{ "FOREIGN", STREAM_E_UNPREPARED,
+		"has a head that standpipe did not write: the keeper sets it back; is it running?" },
 	{ "MOVED", STREAM_E_MOVED,
 		"has another head than expected: the position must be derived anew" },
 };

@@ -119,6 +119,82 @@ static void test_losses(struct keeper_fixture *k)
 		"what is left is processed and passed");
 }
 
+static const char gaps_sql[] =
+	"SELECT string_agg(after_seq || ' ' || first_seq, ',' ORDER BY first_seq, after_seq)"
+	" FROM standpipe.gaps";
+
+/* A foreigner deletes single entries, wherever they are. */
+static void test_holes(struct keeper_fixture *k)
+{
+	anew(k);
+	append(&k->f, 12, 1000);
+	deliver(&k->f, "w0", 3);
+	ack(&k->f, "w0", generation(&k->f), 10, 20);
+	tick(k);
+	direct(&k->f, "XDEL events 1-10 1-20");
+	ok(tick(k) && one(k, "SELECT count(*) FROM standpipe.gaps", "0"), "what is in PostgreSQL may go: no gap");
+	direct(&k->f, "XDEL events 1-60 1-70");
+	ok(tick(k) && one(k, gaps_sql, "50 71"), "deleted before they were delivered, in the middle: an exact gap");
+	direct(&k->f, "XDEL events 1-50");
+	ok(tick(k) && one(k, gaps_sql, "40 71,50 71"), "a deletion below an earlier one is seen, too");
+	direct(&k->f, "XDEL events 1-90 1-120");
+	ok(stream_doubt(k->f.s, &k->err) == STREAM_OK && tick(k) &&
+			one(k, gaps_sql, "40 71,50 71,80 91,110 121"),
+		"a keeper that died over it begins again; the newest entry counts as well");
+	ok(deliver(&k->f, "w0", 9) == 4 && ack(&k->f, "w0", generation(&k->f), 30, 110) == 5 && tick(k) &&
+			one(k, "SELECT seq FROM standpipe.watermark", "110") &&
+			append(&k->f, 1, 1000) == STREAM_OK && tick(k) &&
+			one(k, "SELECT count(*) FROM standpipe.gaps", "4"),
+		"what is left is processed, and the head is where it was");
+	direct(&k->f, "XDEL events 1-30 1-40 1-80 1-100 1-110");
+	ok(tick(k) && one(k, "SELECT count(*) FROM standpipe.gaps", "4"), "nor is what was acknowledged a gap");
+}
+
+/* What our appender and a reader see of a head that is not ours, and after the next tick. */
+static bool set_back(struct keeper_fixture *k)
+{
+	struct stream_state state;
+	bool waits = stream_get_state(k->f.s, &state, &k->err) == STREAM_E_UNPREPARED &&
+		     append(&k->f, 1, 1000) == STREAM_E_MOVED;
+
+	return waits && tick(k) && stream_get_state(k->f.s, &state, &k->err) == STREAM_OK &&
+	       stream_id_cmp(state.head, k->f.head) == 0 && append(&k->f, 1, 1000) == STREAM_OK;
+}
+
+static void test_foreign_head(struct keeper_fixture *k)
+{
+	anew(k);
+	must(k->p.pg, "TRUNCATE standpipe.dead_letters");
+	append(&k->f, 4, 1000);
+	deliver(&k->f, "w0", 2);
+	direct(&k->f, "XADD events * a b c d");
+	direct(&k->f, "XADD events * p nopack");
+	ok(set_back(k), "entries with ids of their own: nobody goes on from there, then the head is ours again");
+	ok(one(k,
+		   "SELECT string_agg(class || ' ' || op || ' ' || convert_from(bytes, 'UTF8'), ',' ORDER BY epoch)"
+		   " FROM standpipe.dead_letters",
+		   "foreign -1 a\nb\nc\nd\n,foreign -1 nopack"),
+		"they are dead letters with what was in them");
+	direct(&k->f, "XADD events 1-55 x y");
+	ok(deliver(&k->f, "w0", 9) == 4 && direct(&k->f, "XACK events g 1-55")->integer == 1 && set_back(k) &&
+			one(k, "SELECT max(seq) FROM standpipe.dead_letters WHERE epoch = 1", "55"),
+		"one of our epoch, delivered and acknowledged, too");
+	ok(deliver(&k->f, "w0", 9) == 1, "what is appended after it is delivered");
+	direct(&k->f, "XADD events 1-70 x y");
+	direct(&k->f, "XDEL events 1-70");
+	ok(set_back(k), "one that came and went");
+	direct(&k->f, "XSETID events 7-7");
+	ok(set_back(k) && one(k, "SELECT count(*) FROM standpipe.dead_letters", "3"), "and a head set by hand");
+	direct(&k->f, "XADD events 18446744073709551614-18446744073709551615 big one");
+	ok(set_back(k) && one(k, "SELECT count(*) FROM standpipe.dead_letters", "4"), "the highest id there is, too");
+	deliver(&k->f, "w0", 99);
+	ok(ack(&k->f, "w0", generation(&k->f), 10, 90) == 9 && tick(k) &&
+			one(k, "SELECT seq FROM standpipe.watermark", "90") &&
+			one(k, "SELECT count(*) FROM standpipe.gaps", "0"),
+		"nothing of ours was lost over it");
+	must(k->p.pg, "TRUNCATE standpipe.dead_letters");
+}
+
 static void test_epochs(struct keeper_fixture *k)
 {
 	struct stream_state state;
@@ -299,6 +375,8 @@ int main(void)
 	test_first_start(&k);
 	test_moves(&k);
 	test_losses(&k);
+	test_holes(&k);
+	test_foreign_head(&k);
 	test_epochs(&k);
 	test_restored(&k);
 	test_retries(&k);

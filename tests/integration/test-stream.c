@@ -184,7 +184,7 @@ static void test_fence(struct stream_fixture *f)
 
 static void test_claim(struct stream_fixture *f)
 {
-	struct stream_id cursor = { 0 }, ids[2] = { { 1, 10 }, { 1, 30 } };
+	struct stream_id ids[3] = { { 1, 10 }, { 1, 20 }, { 1, 30 } };
 	struct stream_consumer *list;
 	struct stream_entries e;
 	int n;
@@ -202,23 +202,29 @@ static void test_claim(struct stream_fixture *f)
 			direct(f, "XPENDING events g 1-20 1-20 1")->elements == 1,
 		"a dead consumer's entries are taken over; a deleted one stays for the keeper to record");
 	stream_entries_free(&e);
-	ok(stream_autoclaim(f->s, "w1", 0, 100, &cursor, &e, &f->err) == STREAM_OK && e.n == 6 &&
-			is_id(cursor, 0, 0) && e.entries[5].deleted &&
-			is_id(e.entries[5].id, 1, 20) && !e.entries[0].deleted,
-		"autoclaim returns what it took and the ids that are gone");
+	ok(stream_claim_from(f->s, "", "w1", 0, 100, &e, &f->err) == STREAM_OK && e.n == 5 &&
+			is_id(e.entries[1].id, 1, 30) && !e.entries[1].deleted &&
+			direct(f, "XPENDING events g 1-20 1-20 1")->elements == 1,
+		"so are anybody's; a deleted one stays all the same");
 	stream_entries_free(&e);
-	direct(f, "XCLAIM events g w1 0 1-10 1-30 1-40 1-50 1-60 IDLE 100000 JUSTID");
-	ok(stream_renew(f->s, "w1", ids, 2, &f->err) == STREAM_OK &&
+	direct(f, "XCLAIM events g w1 0 1-10 1-30 1-40 1-50 IDLE 100000 JUSTID");
+	direct(f, "XCLAIM events g w2 0 1-60 IDLE 100000 JUSTID");
+	ok(stream_renew(f->s, "w1", ids, 3, &f->err) == STREAM_OK &&
 			direct(f, "XPENDING events g IDLE 50000 - + 9")->elements == 3,
 		"renewing resets the idle time of the entries named");
-	ok(stream_consumers(f->s, &list, &n, &f->err) == STREAM_OK && n == 3 &&
+	ok(stream_renew(f->s, "dead", ids, 3, &f->err) == STREAM_OK &&
+			direct(f, "XPENDING events g - + 9 w1")->elements == 4 &&
+			direct(f, "XPENDING events g 1-20 1-20 1")->elements == 1,
+		"neither takes it what is another's nor forgets what is deleted");
+	direct(f, "XCLAIM events g w1 0 1-60 JUSTID");
+	ok(stream_consumers(f->s, &list, &n, &f->err) == STREAM_OK && n == 4 &&
 			list[2].pending == 5 && strcmp(list[2].name, "w1") == 0,
 		"consumers are listed with what is pending for them");
 	free(list);
-	ok(stream_drop_consumer(f->s, "dead", &f->err) == STREAM_OK &&
+	ok(stream_drop_consumer(f->s, "w0", &f->err) == STREAM_OK &&
 			stream_drop_consumer(f->s, "w1", &f->err) == STREAM_OK &&
-			direct(f, "XINFO CONSUMERS events g")->elements == 2 &&
-			direct(f, "XPENDING events g")->element[0]->integer == 5,
+			direct(f, "XINFO CONSUMERS events g")->elements == 3 &&
+			direct(f, "XPENDING events g")->element[0]->integer == 6,
 		"only a consumer with nothing pending is dropped");
 }
 

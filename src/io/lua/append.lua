@@ -3,7 +3,7 @@
 -- Guarantees: all packs or none, and only if head, next ordinal and epoch are what the caller last saw
 -- (MOVED otherwise, with what they are). Redis refuses the whole script when it is over maxmemory, and
 -- the caller checked that ids ascend, so no XADD here can fail after one that was done. A stream that
--- does not exist has the head 0-0.
+-- does not exist has the head 0-0. The new head is noted beside the data, for whoever must know that it is ours.
 local expected, first_ordinal, epoch, n_events = unpack(ARGV, 1, 4)
 local m = redis.call('HMGET', meta, 'next_ordinal', 'next_byte', 'epoch')
 if not m[1] then
@@ -19,5 +19,5 @@ for i = 5, #ARGV, 2 do
     n_bytes = n_bytes + #ARGV[i + 1]
 end
 redis.call('HSET', meta, 'next_ordinal', num(tonumber(m[1]) + tonumber(n_events)),
-    'next_byte', num(tonumber(m[2]) + n_bytes))
+    'next_byte', num(tonumber(m[2]) + n_bytes), 'head', ARGV[#ARGV - 1])
 return { 'OK' }

@@ -21,17 +21,21 @@ local function above(a, b)
     return a.epoch > b.epoch or (a.epoch == b.epoch and a.seq > b.seq)
 end
 
+-- Fields of XINFO STREAM. The stream must exist.
+local function stream_info()
+    local info, field = redis.call('XINFO', 'STREAM', stream), {}
+    for i = 1, #info, 2 do
+        field[info[i]] = info[i + 1]
+    end
+    return field
+end
+
 -- Last id ever generated, as text; it survives trims, but not DEL or FLUSHALL.
 local function head()
     if redis.call('EXISTS', stream) == 0 then
         return '0-0'
     end
-    local info = redis.call('XINFO', 'STREAM', stream)
-    for i = 1, #info, 2 do
-        if info[i] == 'last-generated-id' then
-            return info[i + 1]
-        end
-    end
+    return stream_info()['last-generated-id']
 end
 
 -- The group's last-delivered id as text; nil if there is no such group. The stream must exist.

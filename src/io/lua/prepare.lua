@@ -9,7 +9,7 @@ local at = id_of(mark)
 epoch = tonumber(epoch)
 
 local m = redis.call('HMGET', meta, 'next_ordinal', 'epoch', 'host', 'start', 'pg', 'w_epoch', 'w_seq',
-    'generation')
+    'generation', 'head')
 local known = m[1] and true or false
 local exists = redis.call('EXISTS', stream) == 1
 local head_id = id_of(head())
@@ -81,6 +81,13 @@ if result ~= 'SAME' then
     local generation = math.max(tonumber(m[8] or 0) + 1, tonumber(now[1]) * 1000000 + tonumber(now[2]))
     redis.call('HSET', meta, 'generation', num(generation), 'w_epoch', num(at.epoch),
         'w_seq', num(at.seq), 'pg', pg)
+end
+-- A head above the noted one is a foreigner's: evict sees to that.
+local now = head()
+if not m[9] or not above(id_of(now), id_of(m[9])) or id_text(at) == now then
+    if m[9] ~= now then
+        redis.call('HSET', meta, 'head', now)
+    end
 end
 if not known or epoch ~= tonumber(m[2]) or start ~= m[4] then
     redis.call('HSET', meta, 'epoch', num(epoch), 'host', host, 'start', start)

@@ -4,10 +4,11 @@
 -- (from its prefix), or the last delivered id if nothing is pending. It is never an id that was not ours
 -- (an epoch never opened); if it cannot be told, the recorded watermark comes back with ordinal 0.
 -- LOST-AFTER and LOST-THROUGH ('' = none): entries in that range were deleted before they were acked;
--- as long as one of them is pending the watermark does not move.
+-- as long as one of them is pending the watermark does not move. DOUBT: 1 if single entries were deleted since
+-- the chain was last walked; then it must be, before this watermark is written down.
 local group = ARGV[1]
 local m = redis.call('HMGET', meta, 'next_ordinal', 'next_byte', 'epoch', 'generation', 'w_epoch', 'w_seq',
-    'want_host', 'want_start')
+    'want_host', 'want_start', 'head', 'doubt')
 if not m[1] then
     return { 'UNPREPARED' }
 end
@@ -15,10 +16,19 @@ local recorded = { epoch = tonumber(m[5]), seq = tonumber(m[6]) }
 local pending = redis.call('XPENDING', stream, group)
 local last = delivered(group)
 local at = id_of(last)
+if m[9] and above(at, id_of(m[9])) then
+    at = id_of(m[9]) -- a foreign entry was delivered
+    last = m[9]
+end
+local doubt = m[10]
+if not doubt and head() ~= '0-0' then
+    local deleted = stream_info()['max-deleted-entry-id']
+    doubt = deleted ~= '0-0' and deleted ~= '0-1' and '1'
+end
 
 local function answer(id, ordinal, byte, after, through)
     return { 'OK', id_text(id), ordinal, byte, m[4], m[7] or '', m[8] or '',
-        after and id_text(after) or '', through and id_text(through) or '' }
+        after and id_text(after) or '', through and id_text(through) or '', doubt or '' }
 end
 
 -- Nothing at or below `floor` is in the stream any more (our own trim never goes above the watermark).
