@@ -12,6 +12,11 @@
 /* More than any batch; unpack() in the claim script has a limit of about 8000. */
 enum { MAX_CLAIM = 5000 };
 
+static size_t bytes_of(const redisReply *r)
+{
+	return r->type == REDIS_REPLY_STRING ? r->len : 0;
+}
+
 /* All fields of an entry that is not one of ours, so that a dead letter has them: a line each, and its value. */
 static struct slice foreign_of(struct arena *arena, const redisReply *fields)
 {
@@ -20,14 +25,15 @@ static struct slice foreign_of(struct arena *arena, const redisReply *fields)
 	size_t n = 0;
 
 	for (size_t i = 0; i < fields->elements; i++)
-		n += fields->element[i]->len + 1;
+		n += bytes_of(fields->element[i]) + 1;
 	p = arena_alloc(arena, n + 1);
 	s = slice_of(p, n);
 	for (size_t i = 0; i < fields->elements; i++) {
-		const redisReply *text = fields->element[i];
+		size_t length = bytes_of(fields->element[i]);
 
-		memcpy(p, text->str, text->len);
-		p += text->len;
+		if (length)
+			memcpy(p, fields->element[i]->str, length);
+		p += length;
 		*p++ = '\n';
 	}
 	return s;
@@ -36,7 +42,8 @@ static struct slice foreign_of(struct arena *arena, const redisReply *fields)
 /* Value of the one field that a pack has. */
 static struct slice pack_of(struct arena *arena, const redisReply *fields)
 {
-	if (fields->elements != 2 || strcmp(reply_text(fields, 0), "p") != 0)
+	if (fields->elements != 2 || strcmp(reply_text(fields, 0), "p") != 0 ||
+		fields->element[1]->type != REDIS_REPLY_STRING)
 		return foreign_of(arena, fields);
 	return slice_of(fields->element[1]->str, fields->element[1]->len);
 }

@@ -81,14 +81,21 @@ static enum stream_status read_new(struct stream *s, struct err *err)
 	return status;
 }
 
-static enum stream_status autoclaim(struct stream *s, struct err *err)
+static enum stream_status foreign(struct stream *s, struct err *err)
 {
-	struct stream_id cursor = {0};
+	struct stream_id head;
 	struct stream_entries e;
-	enum stream_status status = stream_autoclaim(s, "c", 0, 10, &cursor, &e, err);
+	enum stream_status status = stream_foreign(s, 10, &head, &e, err);
 
 	check_entries(&e);
 	return status;
+}
+
+static enum stream_status walk(struct stream *s, struct err *err)
+{
+	struct stream_walk walk = {0};
+
+	return stream_walk(s, &walk, err);
 }
 
 static enum stream_status claim_from(struct stream *s, struct err *err)
@@ -201,7 +208,7 @@ static enum stream_status drop_lost(struct stream *s, struct err *err)
 	return stream_drop_lost(s, (struct stream_id){1, 1}, &n, err);
 }
 
-static enum stream_status (*const calls[])(struct stream *, struct err *) = {read_own, read_new, autoclaim,
+static enum stream_status (*const calls[])(struct stream *, struct err *) = {read_own, read_new, foreign, walk,
 	claim_from, newest, ack, renew, append, consumers, get_state, get_depth, length, check_settings, prepare,
 	watermark, drop_lost};
 
