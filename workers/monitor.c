@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "monitor_page_stamp.h"
 #include "workers/child.h"
+#include "workers/monitor_history.h"
 #include "workers/monitor_metrics.h"
 #include "workers/monitor_status.h"
 
@@ -62,6 +63,8 @@ struct monitor {
 	struct place places[MAX_CONNECTIONS]; /* by descriptor, from first_fd on */
 	struct complaint full;
 	struct monitor_sample samples[2]; /* the older one first: rates are since that */
+	struct monitor_history history;
+	unsigned n_samples;
 };
 
 static void arm(struct event *timer, int64_t us)
@@ -105,6 +108,12 @@ static int put_status(const struct monitor *m, struct buf *out)
 	return HTTP_OK;
 }
 
+static int put_history(const struct monitor *m, struct buf *out)
+{
+	monitor_history_put_json(&m->history, out);
+	return HTTP_OK;
+}
+
 static int put_page(const struct monitor *m, struct buf *out)
 {
 	(void)m;
@@ -119,6 +128,7 @@ static const struct answer {
 } answers[] = {
 	{ "/", "text/html; charset=utf-8", put_page },
 	{ "/healthz", "text/plain; charset=utf-8", put_health },
+	{ "/history.json", "application/json", put_history },
 	{ "/metrics", "text/plain; version=0.0.4; charset=utf-8", put_metrics },
 	{ "/readyz", "text/plain; charset=utf-8", put_ready },
 	{ "/status.json", "application/json", put_status },
@@ -182,7 +192,7 @@ static void on_request(struct evhttp_request *req, void *ctx)
 	} else if (answer) {
 		code = answer->put(ctx, &body);
 	} else {
-		buf_add_str(&body, "not here; there are / /healthz /metrics /readyz /status.json\n");
+		buf_add_str(&body, "not here; there are / /healthz /history.json /metrics /readyz /status.json\n");
 	}
 	reply(req, code, type, &body);
 	buf_done(&body);
@@ -311,6 +321,8 @@ static void on_sample(evutil_socket_t timer, short what, void *ctx)
 	(void)what;
 	m->samples[0] = m->samples[1];
 	monitor_sample_take(m->child->page, &m->samples[1]);
+	if (++m->n_samples % HISTORY_SECONDS == 0)
+		monitor_history_add(&m->history, m->child->page);
 	end_old(m);
 }
 
@@ -366,6 +378,7 @@ static int monitor_init(struct monitor *m, struct child *c, struct err *err)
 		abort();
 	monitor_sample_take(c->page, &m->samples[1]);
 	m->samples[0] = m->samples[1];
+	monitor_history_add(&m->history, c->page);
 	arm(m->listen, 0);
 	arm(m->sample, SAMPLE_US);
 	return child_attach(c, m->base, on_drain, m, err);

@@ -84,7 +84,9 @@ struct monitor_text monitor_seconds(double s)
 
 	if (s < 0)
 		return t;
-	if (s < 0.0995)
+	if (s == 0)
+		snprintf(t.text, sizeof t.text, "0 s");
+	else if (s < 0.0995)
 		snprintf(t.text, sizeof t.text, "%.*f ms", s < 0.00995 ? 1 : 0, s * 1e3);
 	else if (s < 120)
 		snprintf(t.text, sizeof t.text, "%.*f s", s < 9.95 ? 1 : 0, s);

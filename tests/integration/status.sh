@@ -61,7 +61,7 @@ kill -STOP $(pids_of worker)
 ok "workers that stand still: it says what arrives and what is taken" \
 	says 'behind: PostgreSQL takes 0 events/s of the [0-9]+/s that arrive; the stream is full in [0-9.]+ (s|min|h)$' 60
 ok "with the forecast in its line" line '^redis .*; full in [0-9.]+ (s|min|h)$'
-ok "and the seconds at risk" line '^ +[0-9.]+ s of events at risk;'
+ok "and the seconds at risk" line '^ +[0-9.]+ (s|min) of events at risk;'
 kill -CONT $(pids_of worker)
 ok "then it does not grow any more" says '^redis .*; not growing$' 60
 
