@@ -36,6 +36,7 @@ struct reader_append {
 	bool due; /* the open pack has waited long enough */
 	struct stream_id confirmed;
 	uint64_t epoch; /* of what is packed */
+	uint64_t generation;
 	int n_sent;
 	int64_t sent_us, depth_us;
 	uint64_t depth_events; /* appended since the depth was asked for */
@@ -142,8 +143,9 @@ static bool look_at_depth(struct reader_append *a)
 	a->depth_us = now_us;
 	a->depth_events = 0;
 	status = stream_get_depth(a->o.stream, &d, &err);
-	if (status == STREAM_OK && d.epoch != a->epoch) {
-		err_set(&err, "epoch %" PRIu64 " was opened", d.epoch);
+	if (status == STREAM_OK && (d.epoch != a->epoch || d.generation != a->generation)) {
+		err_set(&err, d.epoch != a->epoch ? "epoch %" PRIu64 " was opened" : "the stream was made anew in epoch %" PRIu64,
+			d.epoch);
 		give_up(a, STREAM_E_MOVED, &err);
 	} else if (status == STREAM_OK) {
 		judge_depth(a, &d);
@@ -423,6 +425,7 @@ void reader_append_reset(struct reader_append *a, const struct stream_state *sta
 	reader_pack_reset(a->o.pack, state);
 	a->confirmed = state->head;
 	a->epoch = state->epoch;
+	a->generation = state->generation;
 	a->n_sent = 0;
 	a->due = false;
 	a->stage = APPEND_IDLE;

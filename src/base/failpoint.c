@@ -50,8 +50,12 @@ static void load(void)
 	if (!path)
 		return;
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size == 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		refuse(path);
+	if (st.st_size == 0) {
+		close(fd);
+		return;
+	}
 	all = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (all == MAP_FAILED)
 		refuse(path);

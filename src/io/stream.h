@@ -111,7 +111,7 @@ struct stream_depth {
 	uint64_t oldest_time_us;	  /* source time of the oldest of them; 0: none, or unknown */
 	uint64_t used_memory, max_memory, rss; /* of Redis */
 	double fragmentation;		  /* its mem_fragmentation_ratio */
-	uint64_t epoch;			  /* the current one, for who is about to append */
+	uint64_t epoch, generation;	  /* the current ones, for who is about to append */
 };
 
 enum stream_status stream_get_depth(struct stream *s, struct stream_depth *ret, struct err *err) NODISCARD;

@@ -311,6 +311,7 @@ enum stream_status stream_get_depth(struct stream *s, struct stream_depth *ret, 
 	ret->bytes = reply_u64(r, 2);
 	ret->epoch = reply_u64(r, 3);
 	ret->oldest_time_us = reply_u64(r, 4);
+	ret->generation = reply_u64(r, 5);
 	freeReplyObject(r);
 	return get_memory(s, ret, err);
 }
