@@ -2,6 +2,7 @@
 """What a case is, how it runs on a lane, and the histories that cases read."""
 import dataclasses
 import os
+import random
 import subprocess
 import time
 import typing
@@ -41,9 +42,13 @@ class Case:
     expected: History = None        # other than the history's
     seed: int = 0
     prepare: typing.Callable = None  # (lane, case): before standpipe starts
+    n_processes: int = 4
+    count_fds: bool = True
 
     def run(self, lane):
+        self.rng = random.Random(f"{self.seed} {self.row} {self.name}")
         lane.fresh()
+        lane.history = self.history
         options = self.relay + (("--rate", str(self.rate)) if self.rate else ())
         lane.relay.start(self.history.frames, *options)
         lane.configure(**self.conf)
@@ -53,8 +58,9 @@ class Case:
         lane.start()
         if self.act:
             self.act(lane, self)
-        lane.finish(self.history, self.within, self.restarts)
-        lane.judge(self.expected or self.history, self.history.fds)
+        lane.finish(self.history, self.within, self.restarts, self.n_processes)
+        fds = {**self.history.fds, "supervisor": self.history.fds["supervisor"] + self.n_processes - 4}
+        lane.judge(self.expected or self.history, fds if self.count_fds else None)
         lane.stop()
         lane.clean = not self.dirty
 

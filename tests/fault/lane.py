@@ -2,7 +2,9 @@
 """One lane: servers of its own and one standpipe at a time; what a case does and how its end is judged."""
 import collections
 import glob
+import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -99,7 +101,7 @@ class Lane:
         self.failpoints = Failpoints(folder + "/failpoints")
         self.supervisor, self.sessions, self.restarts = None, [], 0
         self.redis_url, self.conninfo, self.source = f"unix://{self.redis.socket}", self.pg.conninfo, None
-        self.clean = False
+        self.clean, self.history, self.environment = False, None, {}
 
     def open(self):
         self.pg.start()
@@ -115,30 +117,33 @@ class Lane:
     # ---- standpipe ----
 
     def configure(self, **groups):
-        """groups: text of further settings per group."""
-        text = {
-            "source": f'urls = ["{self.source or "ws://" + self.relay.address}"]; start = "oldest"; idle_timeout = 2.0;',
-            "redis": f'url = "{self.redis_url}";',
-            "postgres": f'conninfo = "{self.conninfo}";',
-            "workers": "count = 2; batch_events = 10; batch_events_max = 16; claim_interval = 0.3;",
-            "pending": "retry = 0.5;", "http": 'listen = "";', "log": 'level = "info";',
-            "runtime": f'dir = "{self.folder}/run"; drain_timeout = 10.0;',
+        """groups: dictionaries of settings that differ, per group."""
+        settings = {
+            "source": {"urls": [self.source or "ws://" + self.relay.address], "start": "oldest", "idle_timeout": 2.0},
+            "redis": {"url": self.redis_url},
+            "postgres": {"conninfo": self.conninfo},
+            "workers": {"count": 2, "batch_events": 10, "batch_events_max": 16, "claim_interval": 0.3},
+            "pending": {"retry": 0.5},
+            "http": {"listen": ""},
+            "runtime": {"dir": self.folder + "/run", "drain_timeout": 10.0},
         }
         for group, more in groups.items():
-            text[group] = text.get(group, "") + " " + more
+            settings.setdefault(group, {}).update(more)
         os.makedirs(self.folder + "/run", exist_ok=True)
         with open(self.folder + "/standpipe.conf", "w") as f:
-            f.writelines(f"{group}: {{ {body} }};\n" for group, body in text.items())
+            for group, values in settings.items():
+                f.write(f"{group}: {{ {' '.join(f'{k} = {json.dumps(v)};' for k, v in values.items())} }};\n")
 
     def command(self, *words):
         return subprocess.run([self.tools.standpipe, words[0], "-c", self.folder + "/standpipe.conf", *words[1:]],
                               capture_output=True, text=True, timeout=60)
 
-    def start(self):
+    def start(self, output=None):
         with open(self.folder + "/standpipe.log", "ab") as log:
             self.supervisor = subprocess.Popen(
-                [self.tools.standpipe, "run", "-c", self.folder + "/standpipe.conf"], stdout=log, stderr=log,
-                start_new_session=True, env={**os.environ, "STANDPIPE_FAILPOINTS": self.failpoints.path})
+                [self.tools.standpipe, "run", "-c", self.folder + "/standpipe.conf"], stdout=output or log,
+                stderr=output or log, start_new_session=True,
+                env={**os.environ, **self.environment, "STANDPIPE_FAILPOINTS": self.failpoints.path})
         self.sessions.append(self.supervisor.pid)
 
     def revive(self):
@@ -173,15 +178,23 @@ class Lane:
             self.pg.fresh()
             self.redis.fresh(False)
         else:
-            if self.pg.process.poll() is not None:
-                self.pg.start()
-            self.pg.fresh()
+            self.pg.remake()
             self.redis.fresh(True)
         for name in ("standpipe.log", "redis.log", "pg.log", "relay.log"):
             open(f"{self.folder}/{name}", "wb").close()
         self.redis_url, self.conninfo, self.source = f"unix://{self.redis.socket}", self.pg.conninfo, None
-        self.restarts, self.clean = 0, False
+        self.restarts, self.clean, self.environment = 0, False, {}
+        for path in glob.glob(self.folder + "/*.old"):
+            shutil.rmtree(path)
         self.failpoints.set()
+
+    def reach(self, share):
+        """Until the stream's head has passed that share of the history."""
+        def there():
+            if self.supervisor.poll() is not None:
+                raise Trouble(f"the supervisor ended: {self.supervisor.returncode}")
+            return int(self.redis.last_id().split("-")[1]) >= share * self.history.last
+        wait_until(there, 40, f"{share:.2f} of the frames are in the stream")
 
     def seen(self):
         """seq of the watermark."""
@@ -191,7 +204,7 @@ class Lane:
         return self.seen() == last and self.redis.pending() == 0 and \
             int(self.redis.last_id().split("-")[1]) == last
 
-    def finish(self, history, within, restarts=False):
+    def finish(self, history, within, restarts=False, n_processes=4):
         """Until everything is stored, every failpoint fired and every process runs."""
         quiet_since = None
 
@@ -201,7 +214,7 @@ class Lane:
                 self.revive()
             elif self.supervisor.poll() is not None:
                 raise Trouble(f"the supervisor ended: {self.supervisor.returncode}")
-            if not self.committed(history.last) or len(self.pids()) < 4:
+            if not self.committed(history.last) or len(self.pids()) != n_processes:
                 quiet_since = None
                 return False
             quiet_since = quiet_since or time.monotonic()

@@ -157,7 +157,8 @@ class Redis:
         shutil.rmtree(self.folder + "/redis", ignore_errors=True)
         os.mkdir(self.folder + "/redis")
 
-    def start(self, *settings, wait=True):
+    def start(self, *settings, wait=True, limited=False):
+        """limited: a limit on the size of its files is an error, not a signal."""
         name = shutil.which("redis-server") or shutil.which("redis-check-rdb")
         with open(self.folder + "/redis.log", "ab") as log:
             self.process = subprocess.Popen(
@@ -165,7 +166,8 @@ class Redis:
                  "--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory", "512mb",
                  "--maxmemory-policy", "noeviction", "--auto-aof-rewrite-percentage", "0",
                  "--enable-debug-command", "yes", *settings],
-                executable=name, stdout=log, stderr=log, start_new_session=True)
+                executable=name, stdout=log, stderr=log, start_new_session=True, restore_signals=not limited,
+                preexec_fn=(lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN)) if limited else None)
         if wait:
             wait_until(self.client.ping, 30, "Redis starts")
 
@@ -186,6 +188,15 @@ class Redis:
     def aof(self):
         """The file that grows."""
         return sorted(glob.glob(self.folder + "/redis/appendonlydir/*.incr.aof"))[-1]
+
+    def pending_of(self, consumer, among=None):
+        """Ids pending for the consumer."""
+        ids = [e["message_id"] for e in self.client.xpending_range(STREAM, GROUP, "-", "+", 10000, consumer)]
+        return [i for i in ids if among is None or i in among]
+
+    def claim(self, consumer, ids):
+        if ids:
+            self.client.xclaim(STREAM, GROUP, consumer, 0, ids, justid=True)
 
     def pending(self):
         return self.client.xpending(STREAM, GROUP)["pending"]
