@@ -109,6 +109,12 @@ static void upgrade(struct client *c, const struct ws_request *request)
 	struct slice cursor;
 	bool has_cursor = ws_query_find(request->query, "cursor", &cursor);
 
+	if (storm_answer(&c->service->options->storm, &out)) {
+		bufferevent_write(c->bev, out.p, out.n);
+		buf_done(&out);
+		client_finish(c, CLIENT_LAST);
+		return;
+	}
 	if (wslay_event_context_server_init(&c->ws, &ws_callbacks, c))
 		abort();
 	wslay_event_config_set_max_recv_msg_length(c->ws, CLIENT_MESSAGE_MAX);

@@ -8,6 +8,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 enum { OUT_HIGH = 2 * 1024 * 1024, CLOSE_POLICY = 1008 };
 
@@ -217,6 +218,43 @@ static bool ended(struct client *c)
 	return c->state != CLIENT_STREAM;
 }
 
+/* Closing a socket that lingers for no time resets the connection. */
+static void reset_at_close(struct client *c)
+{
+	struct linger now = {.l_onoff = 1};
+
+	setsockopt(bufferevent_getfd(c->bev), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+/* What the storm does at this frame; true if the frame is dealt with. */
+static bool send_storm(struct client *c)
+{
+	struct service *s = c->service;
+	struct buf out = BUF_INIT;
+	enum storm_next next = storm_deed(&s->options->storm, s->source.log, c->next, &out);
+
+	evbuffer_add(bufferevent_get_output(c->bev), out.p, out.n);
+	buf_done(&out);
+	switch (next) {
+	case STORM_FRAME:
+		return false;
+	case STORM_RESET:
+		reset_at_close(c);
+		/* fall through */
+	case STORM_CLOSE:
+		client_finish(c, CLIENT_LAST);
+		break;
+	case STORM_STALL:
+		c->state = CLIENT_STALLED;
+		bufferevent_disable(c->bev, EV_READ);
+		break;
+	case STORM_SENT:
+		c->next++;
+		break;
+	}
+	return true;
+}
+
 /* Sends the frame c->next and what was asked to go with it. */
 static void send_next(struct client *c)
 {
@@ -225,6 +263,8 @@ static void send_next(struct client *c)
 	uint64_t seq_before =
 		c->next > log->first ? frame_log_at(log, c->next - 1)->seq : log->seq_before;
 
+	if (c->service->options->storm.every && send_storm(c))
+		return;
 	if (!c->service->options->faults.n || !send_faults(c, f, seq_before))
 		send_frame(c, f);
 	c->next++;

@@ -59,5 +59,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "standpipe-relay: %s\n", err.text);
 		return EXIT_UNAVAILABLE;
 	}
+	storm_report(&options.storm, stdout);
 	return EXIT_SUCCESS;
 }

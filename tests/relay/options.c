@@ -137,6 +137,15 @@ static int set_wrong_cid(void *field, char **args, struct err *err)
 	return add_fault(field, FAULT_WRONG_CID, args, 0, err);
 }
 
+static int set_storm(void *field, char **args, struct err *err)
+{
+	struct options *o = field;
+
+	if (parse_u64(args[0], &o->storm.seed, err) || parse_u64(args[1], &o->storm.every, err))
+		return -1;
+	return o->storm.every ? 0 : err_set(err, "EVERY must be above 0");
+}
+
 static int set_stall(void *field, char **args, struct err *err)
 {
 	struct options *o = field;
@@ -186,6 +195,9 @@ static const struct row {
 	{"stall", "[=N]", BOTH, set_stall, 0,
 		"after N (0) messages of each connection stay open and send nothing more, "
 		"neither pings nor pongs"},
+	{"storm", "SEED EVERY", BOTH, set_storm, 0,
+		"every kind of wrong in turn: about every EVERY frames, and in a third of the answers to an "
+		"upgrade; at the end a line says how often each was done"},
 
 	{"seed", "S", COMMAND_GENERATE, set_u64, AT(seed), "same seed, same network (default 1)"},
 	{"accounts", "N", COMMAND_GENERATE, set_positive, AT(n_accounts),

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "faults.h"
+#include "storm.h"
 
 #include <stdio.h>
 
@@ -31,6 +32,7 @@ struct options {
 	bool past_given, inclusive, silent;
 	uint64_t ping_s, fragment_bytes;
 	struct fault_plan faults;
+	struct storm storm;
 
 	/* generate */
 	uint64_t seed, n_accounts, n_frames, n_history, history_bytes, late_span, seq0, max_records,
