@@ -4,30 +4,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Free slots are 0, so 0 itself is kept as another number. */
-static uint64_t stored(uint64_t id)
+/* One multiplication spreads an id; its place comes from the top bits, what is kept of it from those below. Free
+ * slots are 0, so 0 itself is kept as another number. */
+static unsigned place(uint64_t id, uint32_t *ret_kept)
 {
-	return id ? id : 1;
-}
+	uint64_t mixed = id * 0x9e3779b97f4a7c15u;
+	uint32_t kept = (uint32_t)(mixed >> 12);
 
-static unsigned place(uint64_t id)
-{
-	return (unsigned)((id * 0x9e3779b97f4a7c15u) >> 44) & (KNOWN_SLOTS - 1);
+	*ret_kept = kept ? kept : 1;
+	return (unsigned)(mixed >> 44) & (KNOWN_SLOTS - 1);
 }
 
 bool known_has(const struct known *k, uint64_t id)
 {
+	uint32_t kept;
+
 	if (!k->slots)
 		return false;
-	id = stored(id);
-	for (unsigned i = place(id); k->slots[i]; i = (i + 1) & (KNOWN_SLOTS - 1))
-		if (k->slots[i] == id)
+	for (unsigned i = place(id, &kept); k->slots[i]; i = (i + 1) & (KNOWN_SLOTS - 1))
+		if (k->slots[i] == kept)
 			return true;
 	return false;
 }
 
 void known_add(struct known *k, uint64_t id)
 {
+	uint32_t kept;
 	unsigned i;
 
 	if (!k->slots) {
@@ -39,10 +41,9 @@ void known_add(struct known *k, uint64_t id)
 		return;
 	if (k->n == KNOWN_MAX)
 		known_clear(k);
-	id = stored(id);
-	for (i = place(id); k->slots[i]; i = (i + 1) & (KNOWN_SLOTS - 1))
+	for (i = place(id, &kept); k->slots[i]; i = (i + 1) & (KNOWN_SLOTS - 1))
 		;
-	k->slots[i] = id;
+	k->slots[i] = kept;
 	k->n++;
 }
 
