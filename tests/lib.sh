@@ -125,6 +125,7 @@ redis() {
 
 # relay_start SUBCOMMAND ARGUMENTS...: sets relay_url and relay_pid.
 relay_start() {
+	rm -f "$T/relay.out"	# an earlier relay's address
 	"$relay" "$@" >"$T/relay.out" 2>"$T/relay.log" &
 	relay_pid=$!
 	servers+=("$relay_pid")

@@ -1,1 +1,135 @@
 # SPDX-License-Identifier: MIT
+# What only the whole of tests/bench/run measures (bash, to be sourced).
+
+# ---- growth: the same work on larger tables ----
+
+growth_step=$((200000 / small))	# events measured at each size
+growth_millions='1 5 10 20'
+
+# likes FROM TO: fills the tables with the likes of that range, of a network of 2 million accounts with a post
+# for every ten likes, in the order of time and before the recording begins. No foreign key is checked here.
+likes() {
+	psql -XAtq -v ON_ERROR_STOP=1 -v a="$1" -v b="$2" <<-'SQL' >/dev/null && psql -XAtqc 'vacuum analyze' -c checkpoint
+		set session_replication_role = replica;
+		create function pg_temp.actor(n bigint) returns bigint language sql immutable as
+			'select hashint8extended(n % 2000000, 7) & 9223372036854775807';
+		create function pg_temp.tid(us bigint) returns bigint language sql immutable as
+			'select (1764547200000000 + us) << 10';
+		insert into bsky.actors select pg_temp.actor(n), 'did:plc:' || substr(md5(n::text), 1, 24)
+		from generate_series(:a / 10::bigint, :b / 10 - 1) n on conflict do nothing;
+		insert into bsky.keys (rkey, actor, kind) select pg_temp.tid(n * 1000000), pg_temp.actor(n * 7919), 1
+		from generate_series(:a / 10::bigint, :b / 10 - 1) n on conflict do nothing;
+		insert into bsky.likes (rkey, actor, rev, seq, created_at, subject_rkey, subject_actor, subject_kind, epoch, cid, subject_cid)
+		select pg_temp.tid(n * 100000 + 13), pg_temp.actor(hashint8(n)), pg_temp.tid(n * 100000 + 14), 0,
+			to_timestamp(1764547200 + n / 10), pg_temp.tid(s * 1000000), pg_temp.actor(s * 7919), 1, 0,
+			sha256(int8send(n)), sha256(int8send(-s))
+		from (select n, (n / 10 * (1 - power((hashint8(n) & 1023) / 1024.0, 3)))::bigint as s
+			from generate_series(:a::bigint, :b - 1) n) l on conflict do nothing;
+	SQL
+}
+
+# serve_until N: the recording up to its frame N, always at the same address, held until it is let go.
+serve_until() {
+	relay_stop 2>/dev/null
+	relay_hold "$recording.frames" --past "$1" ${growth_port:+--listen "127.0.0.1:$growth_port"}
+	growth_port=${relay_url##*:}
+}
+
+growth() {
+	local from=0 n step=0 growth_port=''
+
+	recording $((growth_step * 4)) --accounts 50000
+	set_redis='replay_events = 100000000; replay_bytes = 20000000000L;'
+	fresh 2
+	for n in $growth_millions; do
+		now "growth: filling up to $n M likes"
+		likes "$from" $((n * 1000000 / small)) || bail "could not fill"
+		from=$((n * 1000000 / small))
+		serve_until $(((step + 1) * growth_step))
+		run_idle 2
+		measure "fresh_${n}M" drained $(((step + 1) * growth_step)) 1800 "cont=$relay_pid"
+		step=$((step + 1))
+		[ "$step" -eq 4 ] || standpipe_stop
+	done
+	measure "replay_${n}M" drained "$last" 1800 rewind=1-0
+	standpipe_stop
+	ratio growth_cost_ratio "$(cpu_of "fresh_${n}M")" "$(cpu_of fresh_1M)"
+	ratio replay_ratio "$(rate "replay_${n}M")" "$(rate "fresh_${n}M")"
+}
+
+# ---- footprint ----
+
+pending_parents=$((10000000 / small))
+
+missing_parents() {
+	psql -XAtq -v ON_ERROR_STOP=1 -v n="$1" <<-'SQL' >/dev/null && psql -XAtqc 'vacuum analyze' -c checkpoint
+		set session_replication_role = replica;
+		insert into bsky.actors select n, 'did:plc:' || substr(md5(n::text), 1, 24) from generate_series(1, 100000) n
+			on conflict do nothing;
+		insert into bsky.keys (rkey, actor, kind)
+		select (1764547200000000 + n * 100000) << 10, n % 100000 + 1, 1 from generate_series(1, :n::bigint) n;
+		insert into standpipe.pending (rkey, actor, kind, first_seen, attempts, next_retry)
+		select (1764547200000000 + n * 100000) << 10, n % 100000 + 1, 1, now() - interval '1 hour' * random(), 5,
+			now() + interval '1 hour' * random()
+		from generate_series(1, :n::bigint) n;
+	SQL
+}
+
+# Resident memory of our processes now, in MB.
+rss_now() {
+	"$tool" rss "$postmaster" "$standpipe_pid" |
+		awk '$2 ~ /^(reader|worker|keeper|monitor|supervisor)$/ { kb += $3 } END { printf "%.1f", kb / 1024 }'
+}
+
+footprint() {
+	local growth_port='' started
+
+	recording "$frames"
+	set_redis=''
+	fresh 2
+	serve_until 1000
+	run_idle 2
+	measure footprint_first drained 1000 60 "cont=$relay_pid"
+	value rest_rss_mb "$(rss_now)"
+	standpipe_stop
+	now "footprint: $pending_parents pending parents"
+	missing_parents "$pending_parents" || bail "could not fill"
+	serve_until 2000
+	kill -CONT "$relay_pid"
+	started=${EPOCHREALTIME/[.,]/}
+	standpipe_run
+	measure restart drained 2000 120 none
+	value restart_s "$(awk -v a="$started" -v b="${EPOCHREALTIME/[.,]/}" 'BEGIN { printf "%.2f", (b - a) / 1e6 }')"
+	wait_until "[ \"\$(sql 'select seq from standpipe.watermark')\" = 2000 ]" 60 || bail "the watermark stays behind"
+	value pending_rss_mb "$(rss_now)"
+	standpipe_stop
+	serve_until "$last"
+	run_idle 2
+	measure footprint_load drained "$last" 1800 "cont=$relay_pid"
+	value pending_peak_rss_mb "$(rss_of footprint_load)"
+	value pending_rows "$(sql 'select count(*) from standpipe.pending')"
+	standpipe_stop
+}
+
+# ---- unusual mixtures ----
+
+# A start in mid-stream: 95 % of what is referred to has not been seen, half of it comes later.
+gaps() {
+	recording "$frames" --late 47.5 --never 47.5 --late-span 20000
+	mixture gaps
+}
+
+# 30 % of all likes, reposts and replies are of one post.
+hot() {
+	recording "$frames" --hot 30
+	mixture hot
+}
+
+mixture() {
+	set_redis='max_events = 500000; replay_events = 1000;'
+	fresh 2
+	relay_hold "$recording.frames" --rate max
+	run_idle 2
+	measure "$1" drained "$last" 1800 "cont=$relay_pid"
+	standpipe_stop
+}

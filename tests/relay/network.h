@@ -83,6 +83,7 @@ struct network {
 	int64_t start_us, now_us, last_tid_us;
 	char time[NETWORK_TIME + 1];
 	struct pool_post *pool, hot[NETWORK_HOT];
+	struct pool_post oldest; /* the first post ever: --hot refers to it */
 	uint64_t n_pool, n_vias; /* ever */
 	struct record_ref vias[NETWORK_VIAS];
 	struct step steps[NETWORK_STEPS];

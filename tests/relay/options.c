@@ -213,6 +213,8 @@ static const struct row {
 		"by 1 to N frames (default 2000)"},
 	{"never", "PCT", COMMAND_GENERATE, set_percent, AT(never),
 		"references to records that never come (default 8)"},
+	{"hot", "PCT", COMMAND_GENERATE, set_percent, AT(hot),
+		"references to one and the same post (default 0)"},
 	{"odd", "[=PCT]", COMMAND_GENERATE, set_odd, AT(odd),
 		"share of odd frames (1): U+0000, 60-level nesting, 512-character rkeys, "
 		"handle URIs, unknown collections and frame types, many operations, "

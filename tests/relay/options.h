@@ -37,7 +37,7 @@ struct options {
 	/* generate */
 	uint64_t seed, n_accounts, n_frames, n_history, history_bytes, late_span, seq0, max_records,
 		eps;
-	double late, never, gaps, odd;
+	double late, never, hot, gaps, odd;
 	bool is_unsigned;
 	const char *start, *out, *state;
 };

@@ -28,6 +28,8 @@ void network_make_did(
 
 void network_pool_add(struct network *net, const struct pool_post *post)
 {
+	if (!net->n_pool)
+		net->oldest = *post;
 	net->pool[net->n_pool++ % NETWORK_POOL] = *post;
 	if (net->n_pool <= NETWORK_HOT)
 		net->hot[net->n_pool - 1] = *post;
@@ -86,6 +88,10 @@ bool network_post(struct network *net, struct pool_post *ret_post)
 
 	if (!net->n_pool)
 		return false;
+	if (net->options->hot > 0 && rng_percent(&net->rng, net->options->hot)) {
+		*ret_post = net->oldest;
+		return true;
+	}
 	if (roll < net->options->late)
 		return promised_post(net, ret_post);
 	if (roll < net->options->late + net->options->never)

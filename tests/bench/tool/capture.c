@@ -7,6 +7,7 @@
 static struct capture *into;
 static struct captured_call calls[PG_MAX_CALLS];
 static int n_calls;
+static bool held;
 
 void capture_into(struct capture *c)
 {
@@ -33,6 +34,7 @@ void pg_tx_add(struct pg *pg, const struct pg_stmt *stmt, const struct pg_array 
 
 	(void)pg;
 	c->stmt = stmt;
+	c->n_rows = n_params ? params[0]->n : 0;
 	c->n_params = n_params;
 	c->values = arena_alloc(&into->arena, (size_t)n_params * sizeof *c->values);
 	c->lengths = arena_alloc(&into->arena, (size_t)n_params * sizeof *c->lengths);
@@ -41,6 +43,17 @@ void pg_tx_add(struct pg *pg, const struct pg_stmt *stmt, const struct pg_array 
 
 		c->values[i] = (const char *)arena_copy(&into->arena, slice_of(value, (size_t)c->lengths[i])).p;
 	}
+}
+
+void pg_tx_hold(struct pg *pg)
+{
+	(void)pg;
+	held = true;
+}
+
+void pg_tx_resume(struct pg *pg)
+{
+	(void)pg;
 }
 
 void pg_tx_commit(struct pg *pg)
@@ -66,11 +79,14 @@ enum pg_class pg_run_send(struct pg *pg, struct pg_outcome *ret)
 	run = &into->runs[into->n_runs++];
 	run->n_calls = n_calls;
 	run->calls = memcpy(arena_alloc(&into->arena, n_bytes), calls, n_bytes);
+	run->held = held;
 	for (int i = 0; i < n_calls; i++) {
 		ret->n_committed += calls[i].verb == PG_VERB_COMMIT;
-		ret->n_statements += calls[i].verb == PG_VERB_ADD;
+		if (calls[i].verb == PG_VERB_ADD)
+			ret->affected[ret->n_statements++] = calls[i].n_rows;
 	}
 	n_calls = 0;
+	held = false;
 	return PG_OK;
 }
 
@@ -90,11 +106,11 @@ void pg_outcome_done(struct pg_outcome *o)
 	(void)o;
 }
 
-/* No statement here returns rows. */
+/* What a statement says of a row: it is new. */
 int64_t pg_int8(const struct pg_result *r, int row, int col)
 {
 	(void)r, (void)row, (void)col;
-	return 0;
+	return 1;
 }
 
 struct slice pg_bytes(const struct pg_result *r, int row, int col)

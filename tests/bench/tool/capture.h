@@ -14,15 +14,17 @@ struct captured_call {
 	enum pg_verb verb;
 	bool relaxed;
 	const struct pg_stmt *stmt;
+	int n_rows; /* of its first parameter */
 	int n_params;
 	const char **values;
 	int *lengths;
 };
 
-/* One pg_run. */
+/* One pg_run. held: its last transaction goes on in the next run. */
 struct captured_run {
 	struct captured_call *calls;
 	int n_calls;
+	bool held;
 };
 
 struct capture {
@@ -30,6 +32,10 @@ struct capture {
 	struct captured_run *runs;
 	int n_runs, runs_cap;
 };
+
+/* A transaction that goes on in another pipeline, because what comes next depends on its answers. */
+void pg_tx_hold(struct pg *pg);
+void pg_tx_resume(struct pg *pg);
 
 /* Where the pipelines queued from now on go. */
 void capture_into(struct capture *c);

@@ -105,15 +105,21 @@ static bool send_call(PGconn *conn, const struct captured_call *c)
 	return PQsendQueryPrepared(conn, c->stmt->name, c->n_params, c->values, c->lengths, formats, 1);
 }
 
+/* A batch: runs up to one that ends with its transaction. What depends on answers is known here before. */
 static bool execute(PGconn *conn, const struct captured_run *run)
 {
 	int n_syncs = 0;
+	bool held;
 
-	for (int i = 0; i < run->n_calls; i++) {
-		if (!send_call(conn, &run->calls[i]))
-			return false;
-		n_syncs += run->calls[i].verb == PG_VERB_COMMIT;
-	}
+	do {
+		for (int i = 0; i < run->n_calls; i++) {
+			if (!send_call(conn, &run->calls[i]))
+				return false;
+			n_syncs += run->calls[i].verb == PG_VERB_COMMIT;
+		}
+		held = run->held;
+		run++;
+	} while (held);
 	return take_results(conn, n_syncs);
 }
 
@@ -146,12 +152,15 @@ static bool prepare(PGconn *conn, const struct capture *c)
 
 static bool execute_all(PGconn *conn, const struct capture *c, struct result *result)
 {
-	for (int i = 0; i < c->n_runs; i++)
+	for (int i = 0; i < c->n_runs; i++) {
 		for (int tries = 1; !execute(conn, &c->runs[i]); tries++) {
 			result->n_repeats++;
 			if (tries == MAX_TRIES || !roll_back(conn))
 				return false;
 		}
+		while (c->runs[i].held)
+			i++;
+	}
 	return true;
 }
 

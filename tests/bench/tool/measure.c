@@ -100,8 +100,8 @@ static int await(struct measure *m, struct err *err)
 }
 
 /* What sets it off: "fd=N TEXT" writes a line to a descriptor, "cont=PID" lets a stopped process run,
- * "none" nothing. */
-static int go(const char *how, struct err *err)
+ * "rewind=ID" delivers what follows that id once more, "none" nothing. */
+static int go(struct measure *m, const char *how, struct err *err)
 {
 	const char *text = strchr(how, ' ');
 	int n = atoi(strchr(how, '=') ? strchr(how, '=') + 1 : "0");
@@ -110,6 +110,14 @@ static int go(const char *how, struct err *err)
 		return kill(n, SIGCONT) ? err_set(err, "cannot continue process %d", n) : 0;
 	if (strncmp(how, "fd=", 3) == 0)
 		return dprintf(n, "%s\n", text ? text + 1 : "") < 0 ? err_set(err, "cannot write to %d", n) : 0;
+	if (strncmp(how, "rewind=", 7) == 0) {
+		redisReply *r = redisCommand(m->redis, "XGROUP SETID %s %s %s", m->stream, m->group, how + 7);
+		bool good = r && r->type == REDIS_REPLY_STATUS;
+
+		if (r)
+			freeReplyObject(r);
+		return good ? 0 : err_set(err, "the group cannot be set back");
+	}
 	return strcmp(how, "none") == 0 ? 0 : err_set(err, "no such go: %s", how);
 }
 
@@ -124,10 +132,12 @@ static int run(struct measure *m, const char *how, struct err *err)
 	from = strcmp(m->condition, "drained") == 0 && pending <= 0 ? delivered : 0;
 	if (strcmp(m->condition, "filled") == 0)
 		from = head_of(m);
+	if (strncmp(how, "rewind=", 7) == 0)
+		from = strtoull(strchr(how, '-') ? strchr(how, '-') + 1 : "0", NULL, 10);
 	n_events = m->seq > from ? m->seq - from : 0;
 	usages_take(&before, &m->roots);
 	began_us = clock_mono_us();
-	if (go(how, err) || await(m, err))
+	if (go(m, how, err) || await(m, err))
 		return -1;
 	printf("seconds %.3f\n", (double)(clock_mono_us() - began_us) / 1e6);
 	usages_take(&after, &m->roots);
