@@ -40,6 +40,19 @@ is "the unit's stop limit is longer than the default drain" \
 		'BEGIN { print (stop > drain + 10) }')" 1
 ok "the service's configuration is valid" "$standpipe" check -c "$top/etc/systemd/standpipe.conf"
 
+# ---- containers: no engine is asked, images are not built ----
+
+ok "the containers' configuration is valid" "$standpipe" check -c "$top/etc/container/standpipe.conf"
+if have docker-compose docker-compose "compose"; then
+	export POSTGRES_PASSWORD=test HOME=$T
+	ok "docker-compose accepts etc/compose.yaml" docker-compose -f "$top/etc/compose.yaml" config -q
+	mounted=$(docker-compose -f "$top/etc/compose.yaml" config | sed -nE "s|^ *- ($top/[^:]*):.*|\1|p")
+	ok "it mounts files of ours" test -n "$mounted"
+	none "every one is there" "$(for file in $mounted; do [ -e "$file" ] || echo "$file"; done)"
+	none "every file that the Dockerfile copies too" "$(sed -nE 's/^COPY ([^-. ]+) .*/\1/p' "$top/etc/container/Dockerfile" |
+		while read -r file; do [ -e "$top/$file" ] || echo "$file"; done)"
+fi
+
 # ---- configuration: table, sample, manual ----
 
 STANDPIPE_CONFIG=/dev/null "$standpipe" config >"$T/defaults"
