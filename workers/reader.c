@@ -16,17 +16,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 enum {
 	TICK_US = 100000,
 	REPLY_TIMEOUT_US = 10000000,
 	CONNECT_TIMEOUT_US = 15000000,
 	MAX_FRAME_BYTES = 5000000, /* the protocol's limit */
-	BACKOFF_MIN_US = 100000,
-	BACKOFF_MAX_US = 30000000,
-	HEALTHY_US = 60000000, /* of streaming, or */
-	HEALTHY_FRAMES = 1000, /* so many frames: the next failure is a first one */
 	HALT_US = 60000000,
 };
 
@@ -42,8 +37,6 @@ static const char *const event_names[N_LINK_EVENTS] = {
 #undef X
 };
 
-static void link_event(struct reader *r, enum link_event event);
-
 void reader_arm(struct event *timer, int64_t us)
 {
 	struct timeval tv = { us / 1000000, us % 1000000 };
@@ -55,7 +48,7 @@ void reader_arm(struct event *timer, int64_t us)
 
 static void on_open(void *ctx)
 {
-	link_event(ctx, EV_LINK_OPENED);
+	reader_event(ctx, EV_LINK_OPENED);
 }
 
 static void on_close(void *ctx, const struct websocket_ended *ended)
@@ -67,7 +60,7 @@ static void on_close(void *ctx, const struct websocket_ended *ended)
 		reader_source_too_big(r->source);
 	else if (ended->why == WEBSOCKET_CLOSE_PROTOCOL)
 		reader_source_broken(r->source, ended->detail);
-	link_event(r, EV_LINK_CLOSED);
+	reader_event(r, EV_LINK_CLOSED);
 }
 
 /* An end that did not come from the websocket. */
@@ -82,13 +75,13 @@ static void follow(struct reader *r, enum source_fate fate, const struct err *er
 {
 	if (fate == SOURCE_OK) {
 		if (r->state == LINK_PROVE && reader_source_proven(r->source))
-			link_event(r, EV_LINK_PROVEN);
+			reader_event(r, EV_LINK_PROVEN);
 		return;
 	}
 	set_ended(r, WEBSOCKET_CLOSE_PROTOCOL, err);
 	if (fate == SOURCE_HALT)
 		log_error("source.halted", "url=%s error=\"%s\"", r->request, err->text);
-	link_event(r, fate == SOURCE_HALT ? EV_LINK_HALT : EV_LINK_CLOSED);
+	reader_event(r, fate == SOURCE_HALT ? EV_LINK_HALT : EV_LINK_CLOSED);
 }
 
 /* One frame: judged, packed, and perhaps sent on. */
@@ -180,30 +173,6 @@ static enum link_event proven(struct reader *r)
 	return EV_LINK_NONE;
 }
 
-/* Uniform in [0, us): many readers that lost the same relay do not come back together. */
-static int64_t jitter(int64_t us)
-{
-	uint64_t x;
-
-	if (getrandom(&x, sizeof x, 0) != (ssize_t)sizeof x)
-		abort();
-	return (int64_t)(x % (uint64_t)us);
-}
-
-/* How long to wait, by how well the connection that ended was doing. */
-static int64_t next_backoff(struct reader *r)
-{
-	int64_t us, asked_us = r->ended.retry_after_s * 1000000LL;
-	bool healthy = r->proven_us && (reader_source_frames(r->source) >= HEALTHY_FRAMES ||
-					       clock_mono_us() - r->proven_us >= HEALTHY_US);
-
-	r->backoff_us = healthy || !r->backoff_us ? BACKOFF_MIN_US : r->backoff_us * 2;
-	if (r->backoff_us > BACKOFF_MAX_US)
-		r->backoff_us = BACKOFF_MAX_US;
-	us = jitter(r->backoff_us);
-	return us > asked_us ? us : asked_us;
-}
-
 /* Frees the connection, if there is one. */
 static void drop_connection(struct reader *r, int code)
 {
@@ -248,7 +217,7 @@ static void wait_for_source(struct reader *r, int64_t us)
 /* The connection ended, by whomever; what is packed goes on into the stream. */
 static enum link_event back_off(struct reader *r)
 {
-	int64_t wait_us = next_backoff(r);
+	int64_t wait_us = reader_backoff(r);
 
 	r->n_failed += !r->proven_us;
 	tell_end(r, wait_us);
@@ -270,7 +239,7 @@ static enum link_event abandon(struct reader *r)
 {
 	drop_connection(r, 1001);
 	r->ended = (struct websocket_ended){ 0 };
-	reader_arm(r->timer, next_backoff(r));
+	reader_arm(r->timer, reader_backoff(r));
 	return EV_LINK_NONE;
 }
 
@@ -306,8 +275,18 @@ static const struct edge {
 			[EV_LINK_TIMER] = {reader_derive, LINK_REDIS},
 			[EV_LINK_DERIVED] = {connect_source, LINK_CONNECT},
 			[EV_LINK_UNFIT] = {reader_retry, LINK_REDIS},
-			[EV_LINK_FOREIGN] = {reader_ask_epoch, LINK_EPOCH},
+			[EV_LINK_FOREIGN] = {reader_seek, LINK_SEEK},
 			[EV_LINK_STALE] = {nothing, LINK_REDIS},
+			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
+		},
+	[LINK_SEEK] =
+		{
+			[EV_LINK_TIMER] = {reader_seek_silent, LINK_SEEK},
+			[EV_LINK_UNFIT] = {reader_retry, LINK_REDIS},
+			[EV_LINK_ANSWERED] = {reader_seek_on, LINK_SEEK},
+			[EV_LINK_DECIDED] = {reader_ask_epoch, LINK_EPOCH},
+			[EV_LINK_CLOSED] = {reader_seek_failed, LINK_BACKOFF},
+			[EV_LINK_STALE] = {nothing, LINK_SEEK},
 			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
 		},
 	[LINK_EPOCH] =
@@ -362,7 +341,7 @@ static const struct edge {
 };
 
 /* An action may bring about the next event; it never calls back in here. */
-static void link_event(struct reader *r, enum link_event event)
+void reader_event(struct reader *r, enum link_event event)
 {
 	while (event != EV_LINK_NONE) {
 		const struct edge *edge = &edges[r->state][event];
@@ -381,7 +360,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
-	link_event(ctx, EV_LINK_TIMER);
+	reader_event(ctx, EV_LINK_TIMER);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
@@ -397,7 +376,7 @@ static void on_drain_event(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
-	link_event(ctx, EV_LINK_DRAIN);
+	reader_event(ctx, EV_LINK_DRAIN);
 }
 
 /* May come while we wait for Redis, in the middle of anything: taken up by the loop. */
@@ -415,7 +394,7 @@ static void on_stale(void *ctx, enum stream_status status, const char *text)
 
 	log_warning("reader.position_lost", "status=%s action=derive_anew error=\"%s\"",
 		stream_status_name(status), text);
-	link_event(r, EV_LINK_STALE);
+	reader_event(r, EV_LINK_STALE);
 }
 
 /* Back-pressure begins or ends. */
@@ -423,7 +402,7 @@ static void on_pressure(void *ctx, bool pressed)
 {
 	struct reader *r = ctx;
 
-	if (r->ws)
+	if (r->ws && r->state != LINK_SEEK)
 		websocket_pause(r->ws, pressed);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * reader - the link to the source as a state machine, shared by reader.c and reader_derive.c only
+ * reader - the link to the source as a state machine, shared by reader.c, reader_derive.c and reader_seek.c only
  *
  * Owns: everything of the reader process but struct child. Invariant: no position is stored anywhere;
  * every connection begins with asking the stream for its head. Back-pressure is no state: it only stops
@@ -12,10 +12,12 @@
 #include "io/websocket.h"
 #include "workers/child.h"
 #include "workers/reader_append.h"
+#include "workers/reader_search.h"
 #include "workers/reader_source.h"
 
 #define LINK_STATES(X)                                                                             \
 	X(REDIS)   /* the position is to be derived: Redis, its settings, the keeper */            \
+	X(SEEK)    /* another host is asked where its stream stood at our last event */            \
 	X(EPOCH)   /* the keeper was asked for an epoch at another host */                         \
 	X(BACKOFF) /* until the next attempt */                                                    \
 	X(CONNECT)                                                                                 \
@@ -30,6 +32,8 @@
 	X(DERIVED) /* the position is known */                                                     \
 	X(UNFIT)   /* Redis cannot tell it now; retry_us says when to ask again */                 \
 	X(FOREIGN) /* the epoch's host is none of ours, or given up */                             \
+	X(ANSWERED) /* SEEK: step says how */                                                      \
+	X(DECIDED) /* SEEK: want_start is known */                                                 \
 	X(OPENED)                                                                                  \
 	X(PROVEN)                                                                                  \
 	X(CLOSED)  /* by whomever; ended says why */                                               \
@@ -67,7 +71,11 @@ struct reader {
 
 	struct stream_state position;
 	int url;		       /* index of the epoch's host in source.urls */
-	char want_host[256];	       /* EPOCH: what the keeper was asked for */
+	char want_host[256];	       /* SEEK, EPOCH: what the keeper is asked for */
+	char want_start[32];
+	struct reader_search search;
+	enum search_step step;
+	unsigned n_passed_over;	       /* other hosts that did not answer */
 	int64_t want_until_us;
 	unsigned n_failed;	       /* attempts in a row that proved nothing */
 	int64_t backoff_us, retry_us, redis_retry_us, proven_us;
@@ -88,7 +96,18 @@ enum wait_result reader_wait(void *reader, int fd, short events, int64_t deadlin
  * cursor. */
 void reader_build_request(struct reader *r, bool has_cursor, uint64_t cursor);
 
+/* An event from a callback. */
+void reader_event(struct reader *r, enum link_event event);
+/* Index of the first configured URL at that host, -1 if there is none. */
+int reader_url_of(const struct conf *conf, const char *host);
+/* How long to wait, by how well the connection that ended was doing. */
+int64_t reader_backoff(struct reader *r);
+/* Says what Redis lacks and when to ask again. */
+enum link_event reader_unfit(struct reader *r, enum stream_status status, const struct err *err);
+
 /* Actions: where the stream stands, and whose epoch it is. */
 link_action reader_derive, reader_retry, reader_ask_epoch, reader_await_epoch;
+/* Actions: where another host is to begin. */
+link_action reader_seek, reader_seek_on, reader_seek_silent, reader_seek_failed;
 
 #endif

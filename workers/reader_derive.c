@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where the stream stands and whose epoch it is: the half of the reader that talks to Redis.
+ * Where the stream stands and whose epoch it is: the half of the reader that talks to Redis; and how long to wait
+ * before it does so again.
  */
 #include "workers/reader.h"
 
@@ -10,7 +11,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum {
 	SETTINGS_RETRY_US = 5000000,
@@ -20,6 +23,10 @@ enum {
 	REDIS_RETRY_MAX_US = 5000000,
 	EPOCH_PATIENCE_US = 30000000, /* for the keeper to open the epoch we asked for */
 	MAX_ATTEMPTS = 5,             /* in a row, until another URL is tried */
+	BACKOFF_MIN_US = 100000,
+	BACKOFF_MAX_US = 30000000,
+	HEALTHY_US = 60000000, /* of streaming, or */
+	HEALTHY_FRAMES = 1000, /* so many frames: the next failure is a first one */
 };
 
 #define LINK_PATH "/xrpc/com.atproto.sync.subscribeRepos"
@@ -36,8 +43,7 @@ enum wait_result reader_wait(void *ctx, int fd, short events, int64_t deadline_u
 				: child_wait_through(r->child, fd, events, deadline_us);
 }
 
-/* Says what Redis lacks and when to ask again. */
-static enum link_event unfit(struct reader *r, enum stream_status status, const struct err *err)
+enum link_event reader_unfit(struct reader *r, enum stream_status status, const struct err *err)
 {
 	uint64_t repeats;
 
@@ -71,8 +77,7 @@ static enum link_event unfit(struct reader *r, enum stream_status status, const 
 	return EV_LINK_UNFIT;
 }
 
-/* Index of the first configured URL at that host, -1 if there is none. */
-static int url_of(const struct conf *conf, const char *host)
+int reader_url_of(const struct conf *conf, const char *host)
 {
 	char other[300];
 
@@ -83,23 +88,27 @@ static int url_of(const struct conf *conf, const char *host)
 	return -1;
 }
 
-/* The host to fail over to: that of the next URL elsewhere; false if there is none. */
+/* The host to fail over to: that of the next URL elsewhere, past those that did not answer; false if there is
+ * none. */
 static bool other_host(const struct reader *r, char *ret, size_t size)
 {
 	const struct conf *conf = r->child->conf;
+	int n_others = conf->source.n_urls - 1;
 
-	for (int i = 1; i < conf->source.n_urls; i++)
-		if (websocket_url_valid(
-			    conf->source.urls[(r->url + i) % conf->source.n_urls], ret, size) &&
+	for (int i = 0; i < n_others; i++) {
+		int others = (int)((r->n_passed_over + (unsigned)i) % (unsigned)n_others);
+
+		if (websocket_url_valid(conf->source.urls[(r->url + 1 + others) % conf->source.n_urls], ret, size) &&
 			strcmp(ret, r->position.host) != 0)
 			return true;
+	}
 	return false;
 }
 
 /* Is the epoch's host the one to connect to? Fills in want_host if not. */
 static enum link_event judge_host(struct reader *r)
 {
-	int url = url_of(r->child->conf, r->position.host);
+	int url = reader_url_of(r->child->conf, r->position.host);
 	bool asked = r->want_host[0] != '\0';
 
 	if (url >= 0) {
@@ -117,10 +126,11 @@ static enum link_event judge_host(struct reader *r)
 			return EV_LINK_DERIVED;
 		return EV_LINK_FOREIGN;
 	}
+	url = (int)(r->n_passed_over % (unsigned)r->child->conf->source.n_urls);
 	if (!asked && !websocket_url_valid(
-			      r->child->conf->source.urls[0], r->want_host, sizeof r->want_host)) {
+			      r->child->conf->source.urls[url], r->want_host, sizeof r->want_host)) {
 		log_error("reader.url_invalid", "url=%s way_out=\"correct source.urls\"",
-			r->child->conf->source.urls[0]);
+			r->child->conf->source.urls[url]);
 		r->want_host[0] = '\0';
 		r->retry_us = SETTINGS_RETRY_US;
 		return EV_LINK_UNFIT;
@@ -150,7 +160,7 @@ enum link_event reader_derive(struct reader *r)
 	enum stream_status status = reader_append_settle(r->append, &err);
 
 	if (status == STREAM_E_FULL)
-		return unfit(r, status, &err);
+		return reader_unfit(r, status, &err);
 	r->interruptible = true;
 	status = stream_connect(r->stream, &err);
 	FAILPOINT_CUT(reader_derive, stream_fd(r->stream));
@@ -160,7 +170,7 @@ enum link_event reader_derive(struct reader *r)
 		status = stream_get_state(r->stream, &r->position, &err);
 	r->interruptible = false;
 	if (status != STREAM_OK)
-		return unfit(r, status, &err);
+		return reader_unfit(r, status, &err);
 	complaint_clear(&r->no_redis);
 	r->redis_retry_us = 0;
 	return judge_host(r);
@@ -178,12 +188,12 @@ enum link_event reader_ask_epoch(struct reader *r)
 	enum stream_status status;
 	struct err err;
 
-	log_warning("reader.epoch_wanted", "host=%s now=%s failed_attempts=%u", r->want_host,
+	log_warning("reader.epoch_wanted", "host=%s start=%s now=%s failed_attempts=%u", r->want_host, r->want_start,
 		r->position.host, r->n_failed);
-	status = stream_want_epoch(r->stream, r->want_host, "oldest", &err);
+	status = stream_want_epoch(r->stream, r->want_host, r->want_start, &err);
 	if (status != STREAM_OK) {
 		r->want_host[0] = '\0';
-		return unfit(r, status, &err);
+		return reader_unfit(r, status, &err);
 	}
 	r->want_until_us = clock_mono_us() + EPOCH_PATIENCE_US;
 	child_set_state(r->child, CHILD_WAITING, "the keeper to open an epoch at another host");
@@ -202,4 +212,27 @@ enum link_event reader_await_epoch(struct reader *r)
 			r->want_host, repeats);
 	reader_arm(r->timer, KEEPER_RETRY_US);
 	return EV_LINK_NONE;
+}
+
+/* Uniform in [0, us): many readers that lost the same relay do not come back together. */
+static int64_t jitter(int64_t us)
+{
+	uint64_t x;
+
+	if (getrandom(&x, sizeof x, 0) != (ssize_t)sizeof x)
+		abort();
+	return (int64_t)(x % (uint64_t)us);
+}
+
+int64_t reader_backoff(struct reader *r)
+{
+	int64_t us, asked_us = r->ended.retry_after_s * 1000000LL;
+	bool healthy = r->proven_us && (reader_source_frames(r->source) >= HEALTHY_FRAMES ||
+					       clock_mono_us() - r->proven_us >= HEALTHY_US);
+
+	r->backoff_us = healthy || !r->backoff_us ? BACKOFF_MIN_US : r->backoff_us * 2;
+	if (r->backoff_us > BACKOFF_MAX_US)
+		r->backoff_us = BACKOFF_MAX_US;
+	us = jitter(r->backoff_us);
+	return us > asked_us ? us : asked_us;
 }

@@ -52,7 +52,8 @@ struct reader_source {
 	uint64_t n_frames;
 	bool continues; /* the epoch has a head, which the source must repeat */
 	bool jumps;     /* a fresh epoch whose beginning need not meet the end of the one before */
-	bool exact;     /* a fresh epoch that begins at a given seq */
+	bool exact;     /* a fresh epoch that begins at a given seq, */
+	bool repeats;   /* which the source must repeat: it was seen there, or an operator named it */
 	bool proven, before_seen;
 	char info[REASON_BYTES]; /* name of an #info that came before the first frame */
 };
@@ -102,6 +103,7 @@ bool reader_source_begin(
 	s->continues = state->head.epoch == state->epoch;
 	s->exact = !s->continues && state->start[0] >= '0' && state->start[0] <= '9';
 	s->jumps = !s->continues && !s->exact && state->head.epoch != 0;
+	s->repeats = s->exact && start > 0 && state->head.epoch != 0;
 	s->proven = s->before_seen = false;
 	s->n_frames = 0;
 	s->n_connections++;
@@ -121,8 +123,9 @@ static enum place place_of(struct reader_source *s, uint64_t seq)
 		return seq > s->last ? PLACE_NEXT : PLACE_FELL;
 	if (!s->continues) {
 		if (seq <= s->last)
-			return PLACE_KNOWN;
-		return s->jumps || (s->exact && outdated) ? PLACE_GAP : PLACE_NEXT;
+			return seq == s->last ? PLACE_KNOWN : PLACE_BELOW;
+		return s->jumps || (s->exact && outdated) || (s->repeats && seq > s->last + 1) ? PLACE_GAP :
+											     PLACE_NEXT;
 	}
 	if (seq == s->head.seq) {
 		s->proven = true;
@@ -141,7 +144,7 @@ static enum place place_of(struct reader_source *s, uint64_t seq)
 /* The range after the last event and before `seq` goes on record. */
 static void record_gap(struct reader_source *s, uint64_t seq)
 {
-	const char *reason = s->info[0] ? s->info : s->continues ? "unproven" : "new_epoch";
+	const char *reason = s->info[0] ? s->info : s->continues || s->repeats ? "unproven" : "new_epoch";
 	struct stream_id after = s->exact ? (struct stream_id){ s->epoch, s->last } : s->head;
 	struct event gap = { .kind = EVENT_GAP,
 		.seq = seq,
@@ -363,10 +366,10 @@ static enum source_fate take_numbered(struct reader_source *s, struct event *e, 
 	case PLACE_BELOW:
 		err_set(err,
 			"the source begins at seq %" PRIu64
-			" although the stream's head is %" PRIu64 " and cursor %" PRIu64
-			" was asked for: it was reset or is another host; check "
-			"source.urls",
-			e->seq, s->head.seq, s->head.seq - 1);
+			" although what comes after %" PRIu64
+			" was asked for: it was reset or is another host; check source.urls. "
+			"If it was reset: stop, and `standpipe rewind oldest`",
+			e->seq, s->last);
 		return SOURCE_HALT;
 	case PLACE_GAP:
 		record_gap(s, e->seq);
