@@ -93,6 +93,20 @@ static size_t utf8_sequence(const uint8_t *p, size_t n_left)
 	return n_left >= 4 && is_continuation(p[3]) ? 4 : 0;
 }
 
+/* Are n < 8 bytes ASCII? Two loads that may overlap instead of a loop. */
+static inline bool is_short_ascii(const uint8_t *p, size_t n)
+{
+	uint32_t a = 0, b = 0;
+
+	if (n >= 4) {
+		memcpy(&a, p, 4);
+		memcpy(&b, p + n - 4, 4);
+	} else if (n > 0) {
+		a = (uint32_t)(p[0] | p[n / 2] | p[n - 1]);
+	}
+	return !((a | b) & 0x80808080);
+}
+
 bool utf8_valid(struct slice s)
 {
 	size_t i = 0;
@@ -104,6 +118,8 @@ bool utf8_valid(struct slice s)
 			i += 8;
 			continue;
 		}
+		if (n < 8 && is_short_ascii(s.p + i, n))
+			return true;
 		n = s.p[i] < 0x80 ? 1 : utf8_sequence(s.p + i, n);
 		if (n == 0)
 			return false;
@@ -193,8 +209,9 @@ static enum cbor_status read_cid(struct cbor *c, struct cbor_item *ret_item)
 	return CBOR_OK;
 }
 
-/* Reads one item head from c, which moves on; after an error c is anywhere within its bytes. */
-static inline enum cbor_status read_item(
+/* Reads one item head from c, which moves on; after an error c is anywhere within its bytes. Inlined, so that
+ * who only skips does not fill in what it does not look at. */
+static inline __attribute__((always_inline)) enum cbor_status read_item(
 	struct cbor *c, bool check_text, struct cbor_item *ret_item)
 {
 	unsigned first, major;
