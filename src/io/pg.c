@@ -157,6 +157,7 @@ void pg_disconnect(struct pg *pg)
 	pg->conn = NULL;
 	pg->n_prepared = 0;
 	pg->n_replies = 0;
+	pg->held = false;
 }
 
 const char *pg_address(const struct pg *pg)

@@ -99,6 +99,10 @@ struct pg_stmt {
 void pg_tx_begin(struct pg *pg, bool relaxed);
 void pg_tx_add(struct pg *pg, const struct pg_stmt *stmt, const struct pg_array *const *params, int n_params);
 void pg_tx_commit(struct pg *pg);
+/* Ends the pipeline but not the transaction: what comes next may depend on the rows returned. Locks are held
+ * until then, so the next pipeline has to begin at once, with pg_tx_resume instead of pg_tx_begin. */
+void pg_tx_hold(struct pg *pg);
+void pg_tx_resume(struct pg *pg);
 
 enum { PG_MAX_STATEMENTS = 96 };
 

@@ -23,7 +23,7 @@ static struct pg_call *call_add(struct pg *pg, enum pg_verb verb)
 
 void pg_tx_begin(struct pg *pg, bool relaxed)
 {
-	assert(!pg->in_tx && pg->n_tx < PG_MAX_TX);
+	assert(!pg->in_tx && !pg->held && pg->n_tx < PG_MAX_TX);
 	pg->in_tx = true;
 	pg->n_tx++;
 	call_add(pg, PG_VERB_BEGIN)->relaxed = relaxed;
@@ -49,6 +49,24 @@ void pg_tx_commit(struct pg *pg)
 	assert(pg->in_tx);
 	pg->in_tx = false;
 	(void)call_add(pg, PG_VERB_COMMIT);
+}
+
+void pg_tx_hold(struct pg *pg)
+{
+	assert(pg->in_tx);
+	pg->in_tx = false;
+	pg->held = true;
+	pg->n_tx--; /* nothing of it commits in this pipeline */
+	(void)call_add(pg, PG_VERB_HOLD);
+}
+
+void pg_tx_resume(struct pg *pg)
+{
+	assert(!pg->in_tx && pg->held && pg->n_calls == 0);
+	pg->in_tx = true;
+	pg->held = false;
+	pg->n_tx++;
+	(void)call_add(pg, PG_VERB_RESUME);
 }
 
 /* ---- sending ---- */
@@ -131,8 +149,12 @@ static bool send_call(struct pg *pg, const struct pg_call *call, int *statement)
 		FAILPOINT_CUT(tx_begin, PQsocket(pg->conn));
 		return send_plain(pg, "BEGIN", PG_DUE_PLAIN) &&
 			(!call->relaxed || send_plain(pg, "SET LOCAL synchronous_commit = off", PG_DUE_PLAIN));
+	case PG_VERB_RESUME:
+		return true;
 	case PG_VERB_ADD:
 		return send_add(pg, call, (*statement)++);
+	case PG_VERB_HOLD:
+		return send_sync(pg);
 	case PG_VERB_COMMIT:
 		FAILPOINT_CUT(tx_commit, PQsocket(pg->conn));
 		break;
@@ -265,6 +287,7 @@ static void clean(struct pg *pg, enum pg_class class)
 {
 	struct err ignored;
 
+	pg->held = false;
 	if (!pg->conn)
 		return;
 	if (class == PG_DOWN || PQstatus(pg->conn) != CONNECTION_OK)

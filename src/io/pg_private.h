@@ -25,7 +25,7 @@ struct pg_result {
 	PGresult *res;
 };
 
-enum pg_verb { PG_VERB_BEGIN, PG_VERB_ADD, PG_VERB_COMMIT };
+enum pg_verb { PG_VERB_BEGIN, PG_VERB_RESUME, PG_VERB_ADD, PG_VERB_COMMIT, PG_VERB_HOLD };
 
 /* One queued call; values point into the caller's arena. */
 struct pg_call {
@@ -55,6 +55,7 @@ struct pg {
 	struct pg_call calls[PG_MAX_CALLS];
 	int n_calls, n_adds, n_tx;
 	bool in_tx; /* pg_tx_begin without its pg_tx_commit */
+	bool held;  /* a transaction is left open for the next pipeline */
 	struct pg_reply replies[PG_MAX_REPLIES];
 	int n_replies, n_tx_sent;
 };

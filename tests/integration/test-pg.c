@@ -180,6 +180,37 @@ static void test_two_transactions(struct fixture *f)
 	ok(runs(f, PG_OK, "", 0, -1), "an empty pipeline is nothing to do");
 }
 
+static void test_held(struct fixture *f)
+{
+	pg_tx_begin(f->pg, true);
+	add(f, &add_parents, 1, 50, 0);
+	pg_tx_commit(f->pg);
+	pg_tx_begin(f->pg, false);
+	add(f, &add_children, 2, 51, 50);
+	pg_tx_hold(f->pg);
+	ok(runs(f, PG_OK, "", 1, -1), "a transaction is held at the end of a pipeline");
+	ok(answers(f->other, "SELECT count(*) FROM children WHERE id = 51", "0"), "and not committed");
+	pg_tx_resume(f->pg);
+	add(f, &add_children, 2, 52, 50);
+	pg_tx_hold(f->pg);
+	ok(runs(f, PG_OK, "", 0, -1), "goes on in the next, and is held again");
+	pg_tx_resume(f->pg);
+	pg_tx_commit(f->pg);
+	ok(runs(f, PG_OK, "", 1, -1) && answers(f->other, "SELECT count(*) FROM children WHERE id IN (51, 52)", "2"),
+		"until a third commits it, whole");
+	pg_tx_begin(f->pg, false);
+	add(f, &add_children, 2, 53, 50);
+	pg_tx_hold(f->pg);
+	ok(runs(f, PG_OK, "", 0, -1), "another one is held");
+	pg_tx_resume(f->pg);
+	add(f, &add_children, 2, 54, 404);
+	pg_tx_commit(f->pg);
+	ok(runs(f, PG_FK, "23503", 0, 0), "and fails later");
+	tx(f, &add_parents, 1, 55, 0);
+	ok(runs(f, PG_OK, "", 1, -1) && answers(f->other, "SELECT count(*) FROM children WHERE id = 53", "0"),
+		"then all of it is rolled back, and the session goes on");
+}
+
 static void test_types(struct fixture *f)
 {
 	struct pg_array a[8];
@@ -361,6 +392,7 @@ int main(void)
 	test_query(&f);
 	must(f.pg, tables_sql);
 	test_two_transactions(&f);
+	test_held(&f);
 	test_types(&f);
 	test_errors(&f);
 	test_locks(&f);
