@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "codec/pack.h"
-#include "domain/event.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 enum {
 	MAX_RIDER_BYTES = 8 << 20,
 	KEEP_BYTES = 64 << 10, /* a larger buffer is given back instead of kept as spare */
+	FILTERED_BYTES = PACK_EVENT_HEAD + 2 + N_KNOWN_COLLECTIONS * 7, /* at most, what note_filtered leads to */
 };
 
 void reader_pack_init(struct reader_pack *p)
@@ -61,6 +61,8 @@ void reader_pack_reset(struct reader_pack *p, const struct stream_state *state)
 	pack_begin(&p->riders);
 	p->n_riders = p->n_rider_gaps = 0;
 	p->skip_seq = 0;
+	memset(p->filtered, 0, sizeof p->filtered);
+	p->any_filtered = false;
 	p->tail = state->head;
 	p->epoch = state->epoch;
 	p->next_ordinal = state->next_ordinal;
@@ -107,6 +109,14 @@ static void add(
 	pack->id = (struct stream_id){ p->epoch, seq };
 }
 
+/* The pack that moves the head over this frame will say what was left out of it. */
+static void note_filtered(struct reader_pack *p, const struct event *e)
+{
+	for (uint32_t i = 0; i < e->n_filtered; i++)
+		p->filtered[event_known_collection(e->ops[e->n_ops + i].collection)]++;
+	p->any_filtered |= e->n_filtered > 0;
+}
+
 void reader_pack_event(struct reader_pack *p, const struct event *e)
 {
 	size_t need;
@@ -114,6 +124,8 @@ void reader_pack_event(struct reader_pack *p, const struct event *e)
 	buf_reset(&p->payload);
 	event_encode(e, &p->payload);
 	need = PACK_EVENT_HEAD + p->payload.n + (p->riders.n - PACK_PREFIX);
+	if (p->any_filtered || e->n_filtered)
+		need += FILTERED_BYTES;
 	if (p->open && p->open->bytes.n + need > PACK_CLOSE_BYTES)
 		reader_pack_close(p);
 	if (!p->open) {
@@ -121,6 +133,7 @@ void reader_pack_event(struct reader_pack *p, const struct event *e)
 		p->open->first_time_us = e->time_us;
 	}
 	add(p, (uint8_t)e->kind, e->flags, e->seq, buf_slice(&p->payload));
+	note_filtered(p, e);
 	if (e->time_us)
 		p->open->time_us = e->time_us;
 	if (p->skip_seq < e->seq)
@@ -144,11 +157,37 @@ void reader_pack_rider(struct reader_pack *p, const struct event *e)
 	p->n_rider_gaps += e->kind == EVENT_GAP;
 }
 
-void reader_pack_skip(struct reader_pack *p, uint64_t seq)
+void reader_pack_skip(struct reader_pack *p, const struct event *e)
 {
 	if (p->skip_seq == 0)
 		p->skip_us = clock_mono_us();
-	p->skip_seq = seq;
+	p->skip_seq = e->seq;
+	note_filtered(p, e);
+}
+
+/* The end of the open pack: moves the head over skipped frames, and says what was left out. */
+static void add_skip(struct reader_pack *p)
+{
+	struct filtered list[N_KNOWN_COLLECTIONS];
+	struct event e = { .kind = EVENT_SKIP, .filtered = list };
+	struct buf payload = BUF_INIT; /* p->payload may be waiting for the next pack */
+
+	for (uint32_t i = 0; i < N_KNOWN_COLLECTIONS; i++)
+		if (p->filtered[i])
+			list[e.n_filtered_collections++] = (struct filtered){
+				i ? slice_str(event_known_collections[i]) : slice_of(NULL, 0), p->filtered[i] };
+	if (p->any_filtered)
+		event_encode(&e, &payload);
+	if (p->skip_seq > 0) {
+		add(p, EVENT_SKIP, 0, p->skip_seq, buf_slice(&payload));
+	} else { /* the head is there already */
+		pack_add(&p->open->bytes, EVENT_SKIP, 0, p->open->id.seq, buf_slice(&payload));
+		p->open->n_events++;
+	}
+	buf_done(&payload);
+	p->skip_seq = 0;
+	memset(p->filtered, 0, sizeof p->filtered);
+	p->any_filtered = false;
 }
 
 void reader_pack_close(struct reader_pack *p)
@@ -158,9 +197,8 @@ void reader_pack_close(struct reader_pack *p)
 
 	if (!pack)
 		return;
-	if (p->skip_seq > 0)
-		add(p, EVENT_SKIP, 0, p->skip_seq, slice_of(NULL, 0));
-	p->skip_seq = 0;
+	if (p->skip_seq > 0 || p->any_filtered)
+		add_skip(p);
 	pack->first_ordinal = p->next_ordinal;
 	prefix = (struct pack_prefix){ .prev_epoch = p->tail.epoch,
 		.prev_seq = p->tail.seq,

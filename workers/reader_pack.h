@@ -11,10 +11,8 @@
 #ifndef WORKERS_READER_PACK_H
 #define WORKERS_READER_PACK_H
 
-#include "base/buf.h"
+#include "domain/event.h"
 #include "io/stream.h"
-
-struct event;
 
 struct packed {
 	struct packed *next;
@@ -34,6 +32,8 @@ struct reader_pack {
 	int n_queued;
 	uint64_t skip_seq; /* the head may move up to here without an event; 0: nothing waits */
 	int64_t skip_us;   /* since when */
+	uint32_t filtered[N_KNOWN_COLLECTIONS]; /* ops left out since the last pack was closed; [0]: all others */
+	bool any_filtered;
 	struct buf payload, riders;
 	uint32_t n_riders, n_rider_gaps;
 };
@@ -47,8 +47,8 @@ void reader_pack_event(struct reader_pack *p, const struct event *e);
 /* A gap or a bad frame for the next pack that moves the head; beyond 8 MB of them their bytes are
  * left out. */
 void reader_pack_rider(struct reader_pack *p, const struct event *e);
-/* A frame that only moves the head. */
-void reader_pack_skip(struct reader_pack *p, uint64_t seq);
+/* A frame that only moves the head; what was filtered out of it is counted in the pack that does. */
+void reader_pack_skip(struct reader_pack *p, const struct event *e);
 /* Closes the open pack, if there is one; a waiting skip rides in it. */
 void reader_pack_close(struct reader_pack *p);
 /* The same, and makes a pack for a waiting skip if none is open. */

@@ -304,14 +304,19 @@ static bool wanted(const struct reader_source *s, const struct op *op)
 	return false;
 }
 
-/* Leaves out the operations nobody asked for. */
+/* Puts the operations nobody asked for behind the others, where they only count. */
 static void filter_ops(struct reader_source *s, struct event *e)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < e->n_ops; i++)
-		if (wanted(s, &e->ops[i]))
-			e->ops[n++] = e->ops[i];
+	for (uint32_t i = 0; i < e->n_ops; i++) {
+		struct op op = e->ops[i];
+
+		if (!wanted(s, &op))
+			continue;
+		e->ops[i] = e->ops[n];
+		e->ops[n++] = op;
+	}
 	e->n_filtered += e->n_ops - n;
 	stats_add(s->stats, STAT_ops_filtered, e->n_ops - n);
 	e->n_ops = n;
@@ -347,7 +352,7 @@ static void take(struct reader_source *s, struct event *e)
 		filter_ops(s, e);
 	tell_refused_ops(s, e);
 	if (e->kind == EVENT_NONE || (had_ops && e->n_ops == 0))
-		reader_pack_skip(s->pack, e->seq);
+		reader_pack_skip(s->pack, e);
 	else
 		reader_pack_event(s->pack, e);
 }

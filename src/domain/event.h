@@ -75,6 +75,12 @@ struct op {
 	const uint8_t *prev;		 /* from a frame only: digest of the record before, NULL if not given */
 };
 
+/* How many operations of one collection were left out. */
+struct filtered {
+	struct slice collection; /* empty: of all collections without a number in the pack */
+	uint32_t n;
+};
+
 struct event {
 	enum event_kind kind;
 	uint8_t flags;
@@ -92,7 +98,11 @@ struct event {
 	bool has_prev_data, too_big;
 	struct op *ops;
 	uint32_t n_ops;
-	uint32_t n_filtered; /* ops dropped by source.collections */
+	/* Commit: ops dropped by source.collections; in the reader they stand in ops, behind the n_ops. */
+	uint32_t n_filtered;
+	/* Skip: what was dropped of all frames of the pack, by collection. */
+	const struct filtered *filtered;
+	uint32_t n_filtered_collections;
 
 	struct slice handle; /* identity: empty = not given */
 	bool has_handle;
@@ -129,6 +139,12 @@ void event_encode(const struct event *e, struct buf *out);
  * valid DID, revs below 2^63, and in ops of verdict OK valid paths, actions and digests. */
 int event_decode(uint8_t kind, uint8_t flags, uint64_t seq, struct slice payload,
 	struct arena *arena, struct event *ret_event, struct err *err) NODISCARD;
+
+/* Collections that have a number in the stream; 0 is none. */
+enum { N_KNOWN_COLLECTIONS = 20 };
+extern const char *const event_known_collections[N_KNOWN_COLLECTIONS];
+/* The collection's number in the stream, 0 if it has none. */
+uint8_t event_known_collection(struct slice collection);
 
 const char *event_kind_name(enum event_kind kind);
 const char *op_verdict_name(enum op_verdict verdict);

@@ -67,8 +67,7 @@ static bool plc_pack(struct slice did, uint8_t ret[PLC_BYTES])
 	return true;
 }
 
-/* The collection's number in the stream, or 0. */
-static uint8_t known_index(struct slice collection)
+uint8_t event_known_collection(struct slice collection)
 {
 	for (uint8_t i = 1; i < N_KNOWN_COLLECTIONS; i++)
 		if (slice_is(collection, event_known_collections[i]))
@@ -79,7 +78,7 @@ static uint8_t known_index(struct slice collection)
 /* One operation; the digest is left out where there is none, or where the record's hash is known to be it. */
 static void put_op(struct buf *out, const struct op *op)
 {
-	uint8_t known = known_index(op->collection);
+	uint8_t known = event_known_collection(op->collection);
 	uint64_t tid = 0;
 	bool is_tid = tid_parse(op->rkey, &tid), with_cid = digest_is_set(op->cid) && !op_cid_is_implied(op);
 
@@ -96,6 +95,19 @@ static void put_op(struct buf *out, const struct op *op)
 	if (with_cid)
 		buf_add(out, op->cid, CID_DIGEST);
 	put_text(out, op->record);
+}
+
+static void put_filtered(struct buf *out, const struct event *e)
+{
+	put_varint(out, e->n_filtered_collections);
+	for (uint32_t i = 0; i < e->n_filtered_collections; i++) {
+		uint8_t known = event_known_collection(e->filtered[i].collection);
+
+		buf_u8(out, known);
+		if (!known)
+			put_text(out, e->filtered[i].collection);
+		put_varint(out, e->filtered[i].n);
+	}
 }
 
 /* What a commit and a sync share. */
@@ -173,6 +185,8 @@ static void put_kind(struct buf *out, const struct event *e, unsigned shape)
 		put_text(out, e->bytes);
 		break;
 	case EVENT_SKIP:
+		put_filtered(out, e);
+		break;
 	case EVENT_NONE:
 		break;
 	}

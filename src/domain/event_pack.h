@@ -14,6 +14,7 @@
  *	gap      u64 after_epoch, u64 after_seq, u64 first_seq, text reason
  *	bad      text reason, text bytes
  *	frame    text bytes
+ *	skip     varint n, then n times: collection, varint number of operations left out (or no payload at all)
  *	op       u8 action | OP_TID | OP_CID | verdict << 4, collection, rkey, [CID], text record;
  *	         without CID that of the record, if the verdict is OK
  * text: varint length + bytes. did: 15 bytes (the base32 of a did:plc) with SHAPE_PLC, else text.
@@ -46,14 +47,11 @@ enum {
 	OP_CID = 1 << 3,
 	OP_VERDICT_SHIFT = 4,
 	OP_MIN_BYTES = 4, /* the shortest op: head, a known collection, empty rkey, empty record */
+	FILTERED_MIN_BYTES = 2, /* a known collection, a number */
 	PLC_TEXT = 32,
 	PLC_PREFIX = 8, /* "did:plc:" */
 	PLC_BYTES = 15,
-	N_KNOWN_COLLECTIONS = 20, /* with the unused 0 */
 };
-
-/* Collections by their number in the stream; 0 is none. */
-extern const char *const event_known_collections[N_KNOWN_COLLECTIONS];
 
 /* An op's digest is all zero if it has no CID; no block hashes to that. */
 static inline bool digest_is_set(const uint8_t *digest)

@@ -184,6 +184,30 @@ static void get_ops(struct in *in, unsigned shape, struct arena *arena, struct e
 		get_op(in, arena, &e->ops[i]);
 }
 
+/* What was left out; nothing in the packs of before. */
+static void get_filtered(struct in *in, struct arena *arena, struct event *e)
+{
+	struct filtered *list;
+	uint64_t n = in->p < in->end ? get_varint(in) : 0;
+
+	if (n > (size_t)(in->end - in->p) / FILTERED_MIN_BYTES) {
+		fail(in, "n_filtered");
+		return;
+	}
+	list = arena_zalloc(arena, (size_t)n, sizeof *list);
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t n_ops;
+
+		list[i].collection = get_collection(in);
+		n_ops = get_varint(in);
+		if (n_ops > INT32_MAX)
+			fail(in, "n_filtered");
+		list[i].n = (uint32_t)n_ops;
+	}
+	e->n_filtered_collections = (uint32_t)n;
+	e->filtered = list;
+}
+
 /* A TID as the database can hold it. */
 static uint64_t get_rev(struct in *in)
 {
@@ -253,6 +277,8 @@ static void get_kind(struct in *in, unsigned shape, struct arena *arena, struct 
 		e->bytes = get_text(in);
 		break;
 	case EVENT_SKIP:
+		get_filtered(in, arena, e);
+		break;
 	case EVENT_NONE:
 		break;
 	}

@@ -112,6 +112,11 @@ static void print_ops(const struct event *e)
 	}
 	if (e->n_filtered)
 		printf(" filtered:%" PRIu32, e->n_filtered);
+	for (uint32_t i = 0; i < e->n_filtered_collections; i++) {
+		printf(" filtered:");
+		put(e->filtered[i].collection.n ? e->filtered[i].collection : slice_str("others"));
+		printf(":%" PRIu32, e->filtered[i].n);
+	}
 }
 
 static void print_event(uint64_t epoch, const struct event *e)

@@ -25,10 +25,12 @@ static bool same(const struct event *a, const struct event *b)
 		 a->active == b->active && slice_eq(a->status, b->status) &&
 		 a->gap_after_epoch == b->gap_after_epoch && a->gap_after_seq == b->gap_after_seq &&
 		 a->gap_first_seq == b->gap_first_seq && slice_eq(a->reason, b->reason) &&
-		 slice_eq(a->bytes, b->bytes);
+		 slice_eq(a->bytes, b->bytes) && a->n_filtered_collections == b->n_filtered_collections;
 
 	for (uint32_t i = 0; r && i < a->n_ops; i++)
 		r = ops_same(&a->ops[i], &b->ops[i]);
+	for (uint32_t i = 0; r && i < a->n_filtered_collections; i++)
+		r = slice_eq(a->filtered[i].collection, b->filtered[i].collection) && a->filtered[i].n == b->filtered[i].n;
 	return r;
 }
 
@@ -301,6 +303,17 @@ static void draw_commit(uint64_t *s, struct arena *arena, struct event *e)
 		e->ops[i] = draw_op(s, arena);
 }
 
+static void draw_skip(uint64_t *s, struct arena *arena, struct event *e)
+{
+	static const char *const of[] = { "", "app.bsky.feed.like", "com.example.record" };
+	struct filtered *list = arena_zalloc(arena, 4, sizeof *list);
+
+	e->n_filtered_collections = (uint32_t)(draw(s) % 4);
+	for (uint32_t i = 0; i < e->n_filtered_collections; i++)
+		list[i] = (struct filtered){ slice_str(of[draw(s) % 3]), (uint32_t)(draw(s) >> 40) };
+	e->filtered = list;
+}
+
 static struct event draw_event(uint64_t *s, struct arena *arena)
 {
 	struct event e = { .kind = (enum event_kind)(draw(s) % 3 ? EVENT_COMMIT : draw(s) % 8 + 1),
@@ -317,6 +330,8 @@ static struct event draw_event(uint64_t *s, struct arena *arena)
 	}
 	if (e.kind == EVENT_COMMIT)
 		draw_commit(s, arena, &e);
+	if (e.kind == EVENT_SKIP)
+		draw_skip(s, arena, &e);
 	e.has_handle = e.kind == EVENT_IDENTITY && draw(s) % 2;
 	if (e.has_handle)
 		e.handle = draw_bytes(s, arena, 253);
