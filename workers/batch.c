@@ -26,6 +26,15 @@ static struct batch_event *new_event(struct batch *b)
 	return &b->events[b->n_events++];
 }
 
+static void new_ledger(struct batch *b, struct stream_id id)
+{
+	struct ledger_pack *p;
+
+	b->ledger = grow(b->ledger, b->n_ledger, &b->ledger_cap, sizeof *b->ledger);
+	p = &b->ledger[b->n_ledger++];
+	*p = (struct ledger_pack){ .id = id, .n_events = 1 };
+}
+
 /* Returns the place for what its prefix says. */
 static struct batch_pack *add_id(struct batch *b, struct stream_id id)
 {
@@ -87,6 +96,25 @@ static void add_alone(struct batch *b, const struct batch_event *head)
 	b->alone[b->n_alone++] = *head;
 }
 
+/* Counts the newest entry's events, in their order; prefix is NULL if its bytes are no pack. */
+static void receive(struct batch *b, int first, int n_alone, const struct pack_prefix *prefix)
+{
+	struct ledger_pack *p = &b->ledger[b->n_ledger - 1];
+
+	if (prefix) {
+		p->has_prefix = true;
+		p->prev = (struct stream_id){ prefix->prev_epoch, prefix->prev_seq };
+		p->first_ordinal = prefix->first_ordinal;
+		p->n_events = prefix->n_events;
+	}
+	p->end = b->n_events;
+	p->n_alone = (uint32_t)n_alone;
+	for (int i = first; i < p->end; i++) {
+		b->events[i].pack = b->n_ledger - 1;
+		ledger_receive(p, &b->events[i].e);
+	}
+}
+
 static void add_entry(struct batch *b, const struct stream_entry *entry, struct stats_slot *stats)
 {
 	struct batch_event head;
@@ -100,6 +128,7 @@ static void add_entry(struct batch *b, const struct stream_entry *entry, struct 
 		return;
 	said = add_id(b, entry->id);
 	b->n_bytes += entry->bytes.n;
+	new_ledger(b, entry->id);
 	status = pack_open(entry->bytes, &pack);
 	if (status == PACK_OK)
 		*said = (struct batch_pack){ pack.prefix.received_us, pack.prefix.source_time_us,
@@ -118,11 +147,12 @@ static void add_entry(struct batch *b, const struct stream_entry *entry, struct 
 		add_event(b, &head, pe.payload);
 		stats_decoded(stats);
 	}
-	if (status == PACK_END)
-		return;
-	b->n_events = first;
-	b->n_alone = first_alone;
-	add_bad(b, entry->id.epoch, entry->id.seq, entry->bytes, pack_status_name(status));
+	if (status != PACK_END) {
+		b->n_events = first;
+		b->n_alone = first_alone;
+		add_bad(b, entry->id.epoch, entry->id.seq, entry->bytes, pack_status_name(status));
+	}
+	receive(b, first, b->n_alone - first_alone, status == PACK_END ? &pack.prefix : NULL);
 }
 
 void batch_add(struct batch *b, struct stream_entries *read, struct stats_slot *stats)
@@ -140,7 +170,7 @@ void batch_reset(struct batch *b)
 	for (int i = 0; i < b->n_reads; i++)
 		stream_entries_free(&b->reads[i]);
 	arena_reset(&b->arena);
-	b->n_reads = b->n_ids = b->n_events = b->n_alone = 0;
+	b->n_reads = b->n_ids = b->n_events = b->n_alone = b->n_ledger = 0;
 	b->n_bytes = 0;
 	b->newest_time_us = 0;
 }
@@ -153,5 +183,6 @@ void batch_done(struct batch *b)
 	free(b->packs);
 	free(b->events);
 	free(b->alone);
+	free(b->ledger);
 	*b = (struct batch){ 0 };
 }

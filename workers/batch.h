@@ -13,11 +13,13 @@
 #include "base/stats.h"
 #include "domain/event.h"
 #include "io/stream.h"
+#include "workers/ledger.h"
 #include "workers/suspect.h"
 
 struct batch_event {
 	struct event e;
 	uint64_t epoch;
+	int pack; /* index into the batch's packs */
 	struct slice bytes; /* as it was in the pack, with its head: what a dead letter keeps */
 	const char *class;  /* of EVENT_BAD's dead letter; NULL: "bad" */
 };
@@ -43,6 +45,9 @@ struct batch {
 	const struct suspects *suspects; /* borrowed; NULL: none */
 	struct batch_event *alone;
 	int n_alone, alone_cap;
+	/* Of every entry that is there. Without any, the events are none of the stream's and no ledger counts them. */
+	struct ledger_pack *ledger;
+	int n_ledger, ledger_cap;
 	size_t n_bytes;
 	uint64_t newest_time_us; /* source time of the newest event */
 	int64_t begun_us;

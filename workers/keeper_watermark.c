@@ -32,8 +32,7 @@ static const char open_epoch_sql[] =
 	" RETURNING host";
 
 static const char move_sql[] =
-	"UPDATE standpipe.watermark SET epoch = $1, seq = $2, updated_at = now()"
-	" WHERE (epoch, seq) < ($1::bigint, $2::bigint)";
+	"SELECT standpipe.move_watermark($1::bigint, $2::bigint)";
 
 /* RETURNING: a row only the first time. */
 static const char gap_sql[] =

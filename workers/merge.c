@@ -128,6 +128,27 @@ static struct merged_actor *actor_of(struct merge *m, int64_t id, struct slice d
 	return list_get(&m->actors, m->arena, &key, sizeof key, actor_hash, actor_same, &is_new);
 }
 
+/* ---- outcomes ---- */
+
+uint32_t *merge_outcomes(struct merge *m, int pack, int class)
+{
+	assert(pack >= m->first_pack && pack < m->first_pack + m->n_packs);
+	return m->tallies[pack - m->first_pack].n[class];
+}
+
+static void note_event(struct merge *m, const struct batch_event *be, enum ledger_outcome outcome)
+{
+	merge_outcomes(m, be->pack, LEDGER_EVENTS + (int)be->e.kind)[outcome]++;
+}
+
+void merge_all_dead(struct merge *m, const struct batch_event *be)
+{
+	memset(m->tallies, 0, (size_t)m->n_packs * sizeof *m->tallies);
+	note_event(m, be, LEDGER_DEAD);
+	for (uint32_t i = 0; i < be->e.n_ops; i++)
+		merge_outcomes(m, be->pack, collection_find(be->e.ops[i].collection))[LEDGER_DEAD]++;
+}
+
 /* ---- joins ---- */
 
 static int position_cmp(struct position a, struct position b)
@@ -154,16 +175,21 @@ static bool counts_from(struct position now, struct position have)
 	return RULE(minimal_position) && position_cmp(now, have) < 0;
 }
 
-/* The newest version stays, with the position it counts from. */
-static void join_record(struct merged_record *have, const struct merged_record *now)
+/* The newest version stays, with the position it counts from; the other one's outcome is decided here. */
+static void join_record(struct merge *m, int c, struct merged_record *have, const struct merged_record *now)
 {
-	int order = version_cmp(now, have);
+	int order = version_cmp(now, have), loser = now->pack;
 
-	if (order > 0 || !RULE(batch_merge_order))
+	if (order > 0 || !RULE(batch_merge_order)) {
+		loser = have->pack;
 		*have = *now;
-	else if (!order && counts_from(now->at, have->at))
+	} else if (!order && counts_from(now->at, have->at)) {
+		loser = have->pack;
 		have->at = now->at;
+		have->pack = now->pack;
+	}
 	have->said_by = now->said_by;
+	merge_outcomes(m, loser, c)[order ? LEDGER_STALE : LEDGER_UNCHANGED]++;
 }
 
 void merge_dead(struct merge *m, const struct merged_dead *dead)
@@ -184,6 +210,7 @@ static void dead_op(struct merge *m, const struct batch_event *be, int op, const
 {
 	const struct op *o = &be->e.ops[op];
 
+	merge_outcomes(m, be->pack, collection_find(o->collection))[LEDGER_DEAD]++;
 	merge_dead(m, &(struct merged_dead){ .epoch = be->epoch, .seq = be->e.seq, .op = op, .class = class,
 		.reason = slice_str(reason), .did = be->e.did, .collection = o->collection, .rkey = o->rkey,
 		.bytes = o->record });
@@ -197,7 +224,7 @@ static void add_op(struct merge *m, const struct batch_event *be, int64_t actor,
 	int c = collection_find(o->collection);
 	struct merged_record now = { .rkey = ident_rkey(m->ident, o->rkey), .actor = actor,
 		.nsid = o->collection, .did = be->e.did, .rev = be->e.rev, .at = { be->epoch, be->e.seq },
-		.said_by = be };
+		.pack = be->pack, .said_by = be };
 	struct merged_record *have;
 	enum cbor_status status;
 	bool is_new;
@@ -219,8 +246,12 @@ static void add_op(struct merge *m, const struct batch_event *be, int64_t actor,
 		now.record = o->record;
 	}
 	have = list_get(&m->records[c], m->arena, &now, sizeof now, record_hash, record_same, &is_new);
-	if (!is_new && !(RULE(last_op) && have->said_by == be))
-		join_record(have, &now);
+	if (is_new)
+		return;
+	if (RULE(last_op) && have->said_by == be)
+		merge_outcomes(m, be->pack, c)[LEDGER_STALE]++;
+	else
+		join_record(m, c, have, &now);
 }
 
 /* Is this the repo's newest commit? One whose ops are refused for its rev is none. */
@@ -298,6 +329,7 @@ static void add_account(const struct event *e, struct position at, struct merged
 static void dead_event(struct merge *m, const struct batch_event *be, const char *class, struct slice reason,
 	struct slice bytes)
 {
+	note_event(m, be, LEDGER_DEAD);
 	merge_dead(m, &(struct merged_dead){ .epoch = be->epoch, .seq = be->e.seq, .op = -1, .class = class,
 		.reason = reason, .did = be->e.did, .bytes = bytes });
 }
@@ -308,6 +340,7 @@ static void add_actor_event(struct merge *m, const struct batch_event *be)
 	struct position at = { be->epoch, be->e.seq };
 	struct merged_actor *a = actor_of(m, ident_actor(m->ident, be->e.did), be->e.did);
 
+	note_event(m, be, LEDGER_APPLIED);
 	switch (be->e.kind) {
 	case EVENT_COMMIT:
 		add_commit(m, be, a);
@@ -323,6 +356,17 @@ static void add_actor_event(struct merge *m, const struct batch_event *be)
 	}
 }
 
+/* It says what the reader has left out. */
+static void add_skip(struct merge *m, const struct batch_event *be)
+{
+	note_event(m, be, LEDGER_UNCHANGED);
+	for (uint32_t i = 0; i < be->e.n_filtered_collections; i++) {
+		const struct filtered *f = &be->e.filtered[i];
+
+		merge_outcomes(m, be->pack, collection_find(f->collection))[LEDGER_FILTERED] += f->n;
+	}
+}
+
 static void add_event(struct merge *m, const struct batch_event *be)
 {
 	switch (be->e.kind) {
@@ -334,12 +378,15 @@ static void add_event(struct merge *m, const struct batch_event *be)
 		break;
 	case EVENT_GAP:
 		m->gaps[m->n_gaps++] = be;
+		note_event(m, be, LEDGER_APPLIED);
 		break;
 	case EVENT_BAD:
 	case EVENT_FRAME:
 		dead_event(m, be, be->class ? be->class : "bad", be->e.reason, be->e.bytes);
 		break;
 	case EVENT_SKIP:
+		add_skip(m, be);
+		break;
 	case EVENT_NONE:
 		break;
 	}
@@ -431,6 +478,11 @@ void merge_events(struct merge *m, struct arena *arena, const struct ident *iden
 	const struct batch_event *events, int n, struct stats_slot *stats)
 {
 	*m = (struct merge){ .arena = arena, .ident = ident, .stats = stats };
+	if (n > 0) {
+		m->first_pack = events[0].pack;
+		m->n_packs = events[n - 1].pack - events[0].pack + 1;
+	}
+	m->tallies = arena_zalloc(arena, (size_t)m->n_packs, sizeof *m->tallies);
 	m->gaps = arena_alloc(arena, (size_t)n * sizeof *m->gaps);
 	for (int i = 0; i < n; i++) {
 		if (events[i].e.kind != EVENT_BAD) /* its bytes stay closed */

@@ -26,6 +26,7 @@ struct merged_record {
 	uint64_t rev;
 	struct slice cid; /* empty: deleted */
 	struct position at;
+	int pack; /* that supplied the newest version at this position */
 	const struct batch_event *said_by; /* the event that spoke of it last, newest or not */
 };
 
@@ -76,8 +77,16 @@ struct merge {
 	int n_gaps;
 	int n_ops;
 	struct stats_slot *stats; /* hears what is being decoded; NULL: nobody does */
+	/* What became of the events, by pack: of those from first_pack on. Of the records above only those that
+	 * lost against others are counted; the statements' answers tell the rest. */
+	struct ledger_tally *tallies;
+	int first_pack, n_packs;
 };
 
+/* Where the outcomes of one of the packs are counted. */
+uint32_t *merge_outcomes(struct merge *m, int pack, int class);
+/* Every operation of the only event is a dead letter. */
+void merge_all_dead(struct merge *m, const struct batch_event *be);
 /* Joins events[0..n); records end sorted, records that are no valid DAG-CBOR are among the dead. */
 void merge_events(struct merge *m, struct arena *arena, const struct ident *ident,
 	const struct batch_event *events, int n, struct stats_slot *stats);

@@ -29,6 +29,7 @@ struct monitor_totals {
 	bool asked, known;
 	char why[256]; /* if asked and not known */
 	int64_t waiting, expired, dead_letters, gaps;
+	int64_t received, residue, redelivered; /* operations in the ledger */
 	struct {
 		char uri[200]; /* cut if longer */
 		int64_t children;

@@ -4,7 +4,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "domain/schema.h"
-#include "workers/write_arrays.h"
+#include "workers/write_ledger.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -149,25 +149,57 @@ static enum pg_class finish(struct writer *w, const struct merge *m, const struc
 	return o->class;
 }
 
-/* One attempt at events[0..n). */
-static enum pg_class attempt(struct writer *w, const struct batch_event *events, int n, struct pg_outcome *o)
+/* Runs what is queued; an error becomes that of the attempt. */
+static bool run(struct writer *w, struct pg_outcome *step, struct pg_outcome *o)
+{
+	if (pg_run(w->pg, step) == PG_OK)
+		return true;
+	o->class = step->class;
+	memcpy(o->sqlstate, step->sqlstate, sizeof o->sqlstate);
+	o->err = step->err;
+	return false;
+}
+
+/* The rows are written, uncommitted: finds out what became of each and ends the transaction with the ledger. */
+static void settle(struct writer *w, struct merge *m, const struct write_sent *sent, int to, struct pg_outcome *o)
+{
+	struct pg_outcome step = { 0 };
+	struct write_fates fates;
+
+	if (write_count_rows(w, m, sent, o, &fates)) {
+		if (run(w, &step, o))
+			write_count_fates(m, &fates, &step);
+		pg_outcome_done(&step);
+	}
+	if (o->class != PG_OK)
+		return;
+	write_queue_ledger(w, m, to);
+	if (run(w, &step, o))
+		write_ledger_done(w, m, to);
+	pg_outcome_done(&step);
+}
+
+/* One attempt at n events from the batch's `from` on. */
+static enum pg_class attempt(struct writer *w, const struct batch_event *events, int from, int n, struct pg_outcome *o)
 {
 	struct merge m;
 	struct write_sent sent;
 
 	arena_reset(&w->arena);
-	merge_events(&m, &w->arena, &w->ident, events, n, w->stats);
+	merge_events(&m, &w->arena, &w->ident, events + from, n, w->stats);
 	write_queue(w, &m, &sent);
 	if (FAILPOINT(write_begin))
 		pg_disconnect(w->pg);
-	o->class = pg_run(w->pg, o);
+	if (pg_run(w->pg, o) == PG_OK)
+		settle(w, &m, &sent, from + n, o);
 	return finish(w, &m, &sent, o);
 }
 
 /* The event alone is refused by PostgreSQL: it becomes a dead letter, verbatim. */
-static enum pg_class dead_letter(struct writer *w, const struct batch_event *be, const struct pg_outcome *why,
-	struct pg_outcome *o)
+static enum pg_class dead_letter(struct writer *w, const struct batch_event *events, int at,
+	const struct pg_outcome *why, struct pg_outcome *o)
 {
+	const struct batch_event *be = &events[at];
 	struct merged_dead d = { .epoch = be->epoch, .seq = be->e.seq, .op = -1, .class = "data",
 		.reason = slice_str(why->err.text), .did = be->e.did, .bytes = be->bytes };
 	struct merge m;
@@ -177,7 +209,9 @@ static enum pg_class dead_letter(struct writer *w, const struct batch_event *be,
 	arena_reset(&w->arena);
 	merge_events(&m, &w->arena, &w->ident, be, 1, w->stats);
 	write_queue_dead(w, &m, &d, &sent);
-	o->class = pg_run(w->pg, o);
+	merge_all_dead(&m, be);
+	if (pg_run(w->pg, o) == PG_OK)
+		settle(w, &m, &sent, at + 1, o);
 	(void)FAILPOINT(dead_letter);
 	return finish(w, &m, &sent, o);
 }
@@ -196,7 +230,7 @@ static enum pg_class write_ranges(struct writer *w, const struct batch_event *ev
 	while (depth) {
 		struct range r = stack[--depth];
 		struct pg_outcome o, dead;
-		enum pg_class class = attempt(w, events + r.from, r.n, &o);
+		enum pg_class class = attempt(w, events, r.from, r.n, &o);
 
 		if (class == PG_DATA && r.n > 1) {
 			stats_add(w->stats, STAT_bisections, 1);
@@ -204,7 +238,7 @@ static enum pg_class write_ranges(struct writer *w, const struct batch_event *ev
 			stack[depth++] = (struct range){ r.from + r.n / 2, r.n - r.n / 2 };
 			stack[depth++] = (struct range){ r.from, r.n / 2 };
 		} else if (class == PG_DATA && r.n == 1) {
-			class = dead_letter(w, &events[r.from], &o, &dead);
+			class = dead_letter(w, events, r.from, &o, &dead);
 			if (class != PG_OK)
 				*err = dead.err;
 			if (class == PG_DATA)
@@ -224,7 +258,12 @@ enum write_status writer_write(struct writer *w, const struct batch *b, struct e
 {
 	enum write_status status = writer_connect(w, err);
 
-	if (status != WRITE_OK || !b->n_events)
+	if (status != WRITE_OK || !(b->n_events + b->n_ledger))
 		return status;
+	/* whatever an earlier try at this batch has committed is there already, and will be seen to be */
+	w->packs = b->ledger;
+	w->n_packs = b->n_ledger;
+	w->n_finished = 0;
+	w->before = (struct ledger_tally){ 0 };
 	return status_of(write_ranges(w, b->events, b->n_events, err));
 }

@@ -4,7 +4,8 @@
  *
  * One pipeline, two transactions: first the narrow immutable targets of foreign keys (actors, keys, and
  * the pending rows of missing parents), then the records, accounts, gaps and dead letters. Applying the
- * same events again, in any order, by any worker, changes nothing.
+ * same events again, in any order, by any worker, changes nothing. The second stays open until its answers are
+ * read: they say what became of each event, which the ledger's rows hold when it commits.
  * Invariant: WRITE_OK means that every event of the batch is committed: applied, a no-op, or dead-lettered.
  * A data error is bisected to the event that causes it; only that event becomes a dead letter. Errors of
  * connection, lock, or schema never count against an event.
@@ -37,6 +38,10 @@ struct writer {
 	struct arena arena;
 	struct buf scratch;
 	struct stats_slot *stats;
+	/* Of the batch being written: borrowed; the first n_finished have their row in the ledger. */
+	const struct ledger_pack *packs;
+	int n_packs, n_finished;
+	struct ledger_tally before; /* of the next one: the outcomes of its events that are committed already */
 };
 
 int writer_init(struct writer *w, const char *conninfo, const char *application_name,

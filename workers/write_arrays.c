@@ -2,63 +2,7 @@
 #include "workers/write_arrays.h"
 
 #include "domain/sql.h"
-
-#include <assert.h>
-
-enum { MAX_PARAMS = STORED_MAX };
-
-/* The arrays of one statement. */
-struct params {
-	struct pg_array a[MAX_PARAMS];
-	const struct pg_array *p[MAX_PARAMS];
-	int n;
-};
-
-static struct params *params_new(struct writer *w)
-{
-	struct params *p = arena_alloc(&w->arena, sizeof *p);
-
-	p->n = 0;
-	return p;
-}
-
-static void params_add(struct writer *w, struct params *p, enum pg_type type, int n_hint)
-{
-	assert(p->n < MAX_PARAMS);
-	pg_array_init(&p->a[p->n], type, &w->arena, n_hint);
-	p->p[p->n] = &p->a[p->n];
-	p->n++;
-}
-
-static struct params *params_of(struct writer *w, const enum pg_type *types, int n_types, int n_hint)
-{
-	struct params *p = params_new(w);
-
-	for (int i = 0; i < n_types; i++)
-		params_add(w, p, types[i], n_hint);
-	return p;
-}
-
-#define PARAMS_OF(w, hint, ...)                                                                    \
-	params_of(w, (const enum pg_type[]){ __VA_ARGS__ },                                        \
-		sizeof((const enum pg_type[]){ __VA_ARGS__ }) / sizeof(enum pg_type), hint)
-
-/* Queues a statement if it has rows; returns its place in the pipeline or -1. */
-static int send(struct writer *w, int *n_sent, const struct pg_stmt *stmt, const struct params *p)
-{
-	if (!p->a[0].n)
-		return -1;
-	pg_tx_add(w->pg, stmt, p->p, p->n);
-	return (*n_sent)++;
-}
-
-static void put_text(struct pg_array *a, struct slice s)
-{
-	if (s.n)
-		pg_array_bytes(a, s);
-	else
-		pg_array_null(a);
-}
+#include "workers/write_params.h"
 
 static void put_int_if(struct pg_array *a, bool set, uint64_t v)
 {
@@ -310,8 +254,8 @@ static void queue_targets(struct writer *w, const struct params *actors, const s
 	if (!actors->a[0].n && !keys->a[0].n)
 		return;
 	pg_tx_begin(w->pg, true);
-	send(w, n_sent, &sql_actors, actors);
-	ret->keys = send(w, n_sent, &sql_keys, keys);
+	params_send(w, n_sent, &sql_actors, actors);
+	ret->keys = params_send(w, n_sent, &sql_keys, keys);
 	pg_tx_commit(w->pg);
 }
 
@@ -326,22 +270,23 @@ void write_queue(struct writer *w, struct merge *m, struct write_sent *ret)
 	actors = actor_params(w, m);
 	queue_targets(w, actors, key_params(w, m), &n_sent, ret);
 	pg_tx_begin(w->pg, false);
-	send(w, &n_sent, &sql_actors_check, actors);
+	params_send(w, &n_sent, &sql_actors_check, actors);
 	ret->first_upsert = n_sent;
 	ret->n_upserts = 0;
 	for (int c = 0; c < n_collections; c++) {
 		if (!records[c])
 			continue;
+		ret->upsert_of[ret->n_upserts] = c;
 		ret->upsert_rows[ret->n_upserts++] = m->records[c].n;
-		send(w, &n_sent, &w->sql.upsert[c], records[c]);
+		params_send(w, &n_sent, &w->sql.upsert[c], records[c]);
 	}
-	ret->pending_done = send(w, &n_sent, &sql_pending_done, own_key_params(w, m));
-	send(w, &n_sent, &sql_repos, repo_params(w, m));
-	send(w, &n_sent, &sql_repo_syncs, repo_sync_params(w, m));
-	send(w, &n_sent, &sql_account_states, account_params(w, m));
-	send(w, &n_sent, &sql_gaps, gap_params(w, m));
-	ret->dead_letters = send(w, &n_sent, &sql_dead_letters, dead_params(w, m));
-	pg_tx_commit(w->pg);
+	ret->pending_done = params_send(w, &n_sent, &sql_pending_done, own_key_params(w, m));
+	params_send(w, &n_sent, &sql_repos, repo_params(w, m));
+	params_send(w, &n_sent, &sql_repo_syncs, repo_sync_params(w, m));
+	params_send(w, &n_sent, &sql_account_states, account_params(w, m));
+	params_send(w, &n_sent, &sql_gaps, gap_params(w, m));
+	ret->dead_letters = params_send(w, &n_sent, &sql_dead_letters, dead_params(w, m));
+	pg_tx_hold(w->pg);
 }
 
 void write_queue_dead(struct writer *w, struct merge *m, const struct merged_dead *dead, struct write_sent *ret)
@@ -357,8 +302,8 @@ void write_queue_dead(struct writer *w, struct merge *m, const struct merged_dea
 	merge_dead(m, dead);
 	*ret = (struct write_sent){ .keys = -1, .pending_done = -1 };
 	pg_tx_begin(w->pg, false);
-	send(w, &n_sent, &sql_pending_again, own_key_params(w, m));
-	ret->dead_letters = send(w, &n_sent, &sql_dead_letters, dead_params(w, m));
-	pg_tx_commit(w->pg);
+	params_send(w, &n_sent, &sql_pending_again, own_key_params(w, m));
+	ret->dead_letters = params_send(w, &n_sent, &sql_dead_letters, dead_params(w, m));
+	pg_tx_hold(w->pg);
 	m->actors.n = m->keys.n = 0; /* nothing was made that could be known */
 }

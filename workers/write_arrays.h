@@ -12,12 +12,12 @@
 /* Where in the pipeline each statement went (-1: not sent), to read its outcome. */
 struct write_sent {
 	int keys, pending_done, dead_letters;
-	int first_upsert, n_upserts, upsert_rows[32];
+	int first_upsert, n_upserts, upsert_rows[32], upsert_of[32]; /* rows, and index into collections[] */
 };
 
-/* Takes the rows of m and queues both transactions on w->pg. */
+/* Takes the rows of m and queues both transactions on w->pg, the second without its end. */
 void write_queue(struct writer *w, struct merge *m, struct write_sent *ret);
-/* Queues the dead letter of the only event of m instead of its rows. Its own keys, which an attempt before may
+/* Queues the dead letter of the only event of m instead of its rows, without the transaction's end. Its own keys, which an attempt before may
  * have made, become missing parents, unless they have content. */
 void write_queue_dead(struct writer *w, struct merge *m, const struct merged_dead *dead, struct write_sent *ret);
 /* A key as one number, for the cache of known ones. */

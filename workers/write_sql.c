@@ -3,6 +3,7 @@
 
 #include "domain/sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 const struct pg_stmt sql_actors = { "actors",
@@ -79,18 +80,36 @@ const struct pg_stmt sql_dead_letters = { "dead_letters",
 	"  $10::bytea[]) AS u (epoch, seq, op, class, reason, sqlstate, did, collection, rkey, bytes)\n"
 	"ON CONFLICT (epoch, seq, op, id) DO UPDATE SET attempts = t.attempts + 1, last_at = now()" };
 
+/* One row per pack, written by the transaction that finishes it. A pack that comes again is counted apart. */
+const struct pg_stmt sql_ledger = { "ledger",
+	"INSERT INTO standpipe.ledger AS t (epoch, seq, prev_epoch, prev_seq, first_ordinal, n_events, redelivered, counts)\n"
+	"SELECT epoch, seq, prev_epoch, prev_seq, first_ordinal, n_events, redelivered, counts::integer[]\n"
+	"FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::integer[], $8::text[])\n"
+	"  AS u (epoch, seq, prev_epoch, prev_seq, first_ordinal, n_events, redelivered, counts)\n"
+	"ON CONFLICT (epoch, seq) DO UPDATE SET redelivered = t.redelivered + 1 + excluded.redelivered" };
+
+/* Rows made for a part of a pack, or for no pack at all: should the rest never come from here, they are counted. */
+const struct pg_stmt sql_ledger_part = { "ledger_part",
+	"INSERT INTO standpipe.ledger_totals AS t (class, inserted) SELECT * FROM unnest($1::smallint[], $2::bigint[])\n"
+	"ON CONFLICT (class) DO UPDATE SET inserted = t.inserted + excluded.inserted" };
+
 void write_sql_init(struct write_sql *w)
 {
 	for (int i = 0; i < n_collections; i++) {
-		struct buf text = BUF_INIT;
+		struct buf text = BUF_INIT, fate = BUF_INIT;
 
 		sql_upsert(&collections[i], &text);
 		w->upsert[i] = (struct pg_stmt){ .name = collections[i].table, .sql = buf_str(&text) };
+		sql_fate(&collections[i], &fate);
+		snprintf(w->fate_names[i], sizeof w->fate_names[i], "fate_%s", collections[i].table);
+		w->fate[i] = (struct pg_stmt){ .name = w->fate_names[i], .sql = buf_str(&fate) };
 	}
 }
 
 void write_sql_done(struct write_sql *w)
 {
-	for (int i = 0; i < n_collections; i++)
+	for (int i = 0; i < n_collections; i++) {
 		free((void *)(uintptr_t)w->upsert[i].sql);
+		free((void *)(uintptr_t)w->fate[i].sql);
+	}
 }

@@ -11,7 +11,8 @@
 #include "io/pg.h"
 
 struct write_sql {
-	struct pg_stmt upsert[32]; /* by index into collections[] */
+	struct pg_stmt upsert[32], fate[32]; /* by index into collections[] */
+	char fate_names[32][48];
 };
 
 void write_sql_init(struct write_sql *w);
@@ -31,5 +32,8 @@ extern const struct pg_stmt sql_pending_done; /* rkey[], actor[], kind[] */
 extern const struct pg_stmt sql_pending_again; /* rkey[], actor[], kind[]: the keys among them without content */
 extern const struct pg_stmt sql_gaps;	      /* epoch[], after_epoch[], after_seq[], first_seq[], reason[] */
 extern const struct pg_stmt sql_dead_letters; /* epoch[], seq[], op[], class[], reason[], sqlstate[], did[], collection[], rkey[], bytes[] */
+/* Last, when the answers are known. */
+extern const struct pg_stmt sql_ledger; /* epoch[], seq[], prev_epoch[], prev_seq[], first_ordinal[], n_events[], redelivered[], counts[] */
+extern const struct pg_stmt sql_ledger_part; /* class[], n[] */
 
 #endif

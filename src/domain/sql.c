@@ -2,6 +2,7 @@
 #include "domain/sql.h"
 
 #include "base/rules.h"
+#include "domain/event.h"
 
 static const char *const type_names[N_SQL_TYPES] = {
 	[SQL_INT2] = "smallint",
@@ -98,6 +99,23 @@ void sql_upsert(const struct collection *c, struct buf *out)
 	for (int i = n_key; i < n; i++)
 		buf_printf(out, "%s%s = excluded.%s", comma(i - n_key), cols[i].name, cols[i].name);
 	put_newer(out);
+	buf_add_str(out, "\nRETURNING t.xmax = 0");
+}
+
+/* The transaction itself wrote a row whose xmin is its own; one it updated it had locked before. A row that it
+ * was given and did not write stays locked until its end, so the answer holds. */
+void sql_fate(const struct collection *c, struct buf *out)
+{
+	int collection = c->nsid ? 0 : 1;
+
+	buf_printf(out, "SELECT u.i, CASE WHEN t.xmin = pg_current_xact_id()::xid THEN CASE WHEN t.xmax = 0 THEN %d ELSE %d END\n"
+			"  WHEN t.rev = u.rev AND t.cid = u.cid THEN %d ELSE %d END\nFROM unnest(",
+		SQL_FATE_INSERTED, SQL_FATE_UPDATED, SQL_FATE_SAME, SQL_FATE_STALE);
+	buf_printf(out, "%s$%d::bigint[], $%d::bigint[], $%d::bigint[], $%d::bytea[]) WITH ORDINALITY",
+		collection ? "$1::text[], " : "", collection + 1, collection + 2, collection + 3, collection + 4);
+	buf_printf(out, " AS u (%srkey, actor, rev, cid, i)\n", collection ? "collection, " : "");
+	buf_printf(out, "JOIN bsky.%s t ON %st.rkey = u.rkey AND t.actor = u.actor", c->table,
+		collection ? "t.collection = u.collection AND " : "");
 }
 
 /* A row is judged by its own position in the same statement: one that a worker replaces meanwhile is judged
@@ -145,6 +163,18 @@ static void put_has_content(struct buf *out)
 		buf_printf(out, "\n  WHEN %d THEN EXISTS (SELECT FROM bsky.%s p WHERE p.rkey = $1 AND p.actor = $2)",
 			k, collection_of_kind((enum kind)k)->table);
 	buf_add_str(out, " ELSE false END $$;\n\n");
+}
+
+static void put_class_name(struct buf *out)
+{
+	buf_add_str(out, "CREATE OR REPLACE FUNCTION standpipe.class_name(class smallint) RETURNS text\n"
+			 "LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE class");
+	for (int i = 0; i < n_collections; i++)
+		buf_printf(out, " WHEN %d THEN '%s'", collections[i].id, collections[i].nsid ? collections[i].nsid : "other collections");
+	buf_printf(out, " WHEN %d THEN '#suspect'", SQL_CLASS_OF_EVENTS);
+	for (int kind = EVENT_COMMIT; kind <= EVENT_SKIP; kind++)
+		buf_printf(out, " WHEN %d THEN '#%s'", SQL_CLASS_OF_EVENTS + kind, event_kind_name((enum event_kind)kind));
+	buf_add_str(out, " END $$;\n\n");
 }
 
 /* "the referenced key has no content row", for one reference column. */
@@ -256,6 +286,7 @@ void sql_records_view(struct buf *out)
 {
 	put_kind_nsid(out);
 	put_has_content(out);
+	put_class_name(out);
 	buf_add_str(out, "CREATE OR REPLACE VIEW bsky.records AS\n");
 	for (int i = 0; i < n_collections; i++) {
 		if (i)

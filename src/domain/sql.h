@@ -20,15 +20,25 @@ int sql_common_columns(const struct collection *c, struct stored_column *ret);
 
 /* The one statement that merges a batch of one collection: parameters are arrays, one per column, first the
  * common ones, then those of collection_stored. Create, update and delete alike: the newest (rev, cid)
- * wins, the same version keeps the first position of the newest epoch that has shown it. */
+ * wins, the same version keeps the first position of the newest epoch that has shown it. Returns one
+ * boolean per row it wrote, in the order given: the row is new. */
 void sql_upsert(const struct collection *c, struct buf *out);
+
+/* What became of rows that the upsert before, in the same transaction, was given: parameters are arrays
+ * [collection] rkey actor rev cid. Returns (place in the arrays from 1, enum sql_fate) of the rows there are. */
+void sql_fate(const struct collection *c, struct buf *out);
+
+enum sql_fate { SQL_FATE_STALE, SQL_FATE_SAME, SQL_FATE_UPDATED, SQL_FATE_INSERTED };
 
 /* Empties the dead rows of one range of blocks: everything but key and version becomes NULL. Parameters, as
  * text: the range [$1, $2) as tids; accounts are those deleted after ($3, $4) and up to ($5, $6) (epoch, seq).
  * Rows that are empty already are left alone. */
 void sql_purge(const struct collection *c, struct buf *out);
 
-/* bsky.kind_nsid(), bsky.has_content() and the view bsky.records over every collection, as one script. */
+/* The ledger's classes: collection.id of operations, this plus the kind of events. */
+enum { SQL_CLASS_OF_EVENTS = 200 };
+
+/* bsky.kind_nsid(), bsky.has_content(), standpipe.class_name() and the view bsky.records over every collection, as one script. */
 void sql_records_view(struct buf *out);
 
 #endif

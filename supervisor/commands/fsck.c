@@ -8,7 +8,7 @@
 
 #include "codec/json.h"
 #include "domain/schema.h"
-#include "supervisor/commands/fsck.h"
+#include "supervisor/commands/fsck_stream.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -241,6 +241,29 @@ static enum pg_class run_cids(struct fsck *f, const char *conninfo, struct err *
 	return class;
 }
 
+/* Redis may be away or empty, then this one is left out, and said so. */
+static enum pg_class run_stream(struct fsck *f, const struct conf *conf, struct err *err)
+{
+	static const struct fsck_check check = {.name = "ledger_stream",
+		.proves = "at the watermark the ledger and Redis have counted the same number of events",
+		.to_do = "was standpipe.watermark or the stream changed by hand? Stop and run standpipe rewind"};
+	struct stream_options options = {.url = conf->redis.url,
+		.password_file = conf->redis.password_file,
+		.name = conf->redis.stream,
+		.group = conf->redis.group,
+		.waiter = {wait_poll, NULL}};
+	struct fsck_finding found = {0};
+	bool looked;
+	enum pg_class class = fsck_stream(f->pg, &options, &looked, &found, err);
+
+	if (class == PG_OK && looked)
+		report(f, &check, &found);
+	else if (class == PG_OK && !f->json)
+		printf("skipped %-16s %s\n", check.name, err->text);
+	buf_done(&found.examples);
+	return class;
+}
+
 /* The checks know the tables of one version only. */
 static enum pg_class check_version(struct fsck *f, struct err *err)
 {
@@ -258,7 +281,7 @@ static enum pg_class check_version(struct fsck *f, struct err *err)
 	return class;
 }
 
-static int check_all(struct fsck *f, const char *conninfo, bool cids)
+static int check_all(struct fsck *f, const struct conf *conf, bool cids)
 {
 	enum pg_class class;
 	struct err err;
@@ -268,8 +291,10 @@ static int check_all(struct fsck *f, const char *conninfo, bool cids)
 		printf("{\"checks\":[");
 	for (int i = 0; i < n_fsck_checks && class == PG_OK; i++)
 		class = run_check(f, &fsck_checks[i], &err);
+	if (class == PG_OK)
+		class = run_stream(f, conf, &err);
 	if (class == PG_OK && cids)
-		class = run_cids(f, conninfo, &err);
+		class = run_cids(f, conf->postgres.conninfo, &err);
 	show_progress("");
 	if (class != PG_OK)
 		return fail(class, &err);
@@ -321,7 +346,7 @@ static int run(const struct conf *conf, const struct arguments *a)
 	if (pg_connect(f.pg, &err) != PG_OK)
 		status = fail(PG_DOWN, &err);
 	else
-		status = check_all(&f, conf->postgres.conninfo, a->cids);
+		status = check_all(&f, conf, a->cids);
 	pg_free(f.pg);
 	return status;
 }

@@ -112,6 +112,11 @@ static void put_nsid(const struct place *p, struct buf *out)
 		buf_add_str(out, "t.collection");
 }
 
+static void put_class(const struct place *p, struct buf *out)
+{
+	buf_printf(out, "%d", p->c->id);
+}
+
 /* Everything but key and version. */
 static void put_content(const struct place *p, struct buf *out)
 {
@@ -200,6 +205,7 @@ static const struct name {
 } names[] = {
 	{"table", put_table},
 	{"nsid", put_nsid},
+	{"class", put_class},
 	{"content", put_content},
 	{"reference", put_reference},
 	{"allowed_kinds", put_allowed_kinds},
@@ -398,6 +404,43 @@ const struct fsck_check fsck_checks[] = {
 		.sql = "SELECT w.epoch AS watermark_epoch, w.seq AS watermark_seq, e.newest AS newest_epoch"
 			" FROM (SELECT coalesce(max(epoch), 0) AS newest FROM standpipe.epochs) e"
 			" LEFT JOIN standpipe.watermark w ON true WHERE w.epoch IS NULL OR w.epoch > e.newest OR w.epoch < 0 OR w.seq < 0",
+	},
+	{
+		.name = "ledger",
+		.proves = "received = applied + unchanged + stale + dead-lettered + filtered, for every collection and kind of event",
+		.to_do = "something was lost or counted wrongly: keep the database as it is and report it; standpipe rewind reads"
+			" the source again",
+		.sql = "SELECT class, received, applied, unchanged, stale, dead_lettered, filtered, residue, redelivered"
+			" FROM standpipe.ledger_summary WHERE residue <> 0",
+	},
+	{
+		.name = "ledger_packs",
+		.proves = "and in every pack that is not folded into the totals yet",
+		.to_do = "as for ledger",
+		.sql = "SELECT l.epoch, l.seq, standpipe.class_name(c[1]::smallint) AS class, c[2] AS received, c[3] AS applied,"
+			" c[4] AS unchanged, c[5] AS stale, c[6] AS dead_lettered, c[7] AS filtered FROM standpipe.ledger l"
+			" CROSS JOIN LATERAL generate_subscripts(l.counts, 1) i CROSS JOIN LATERAL"
+			" (SELECT array_agg(v ORDER BY j) AS c FROM (SELECT j, l.counts[i][j] AS v FROM generate_series(1, 8) j) x) y"
+			" WHERE c[2] <> c[3] + c[4] + c[5] + c[6] + c[7]",
+	},
+	{
+		.name = "ledger_events",
+		.proves = "as many events were received as the packs' numbers say, and what is missing among them is in a gap",
+		.to_do = "packs were acknowledged without their events being counted, or lost: standpipe rewind to before it",
+		.sql = "SELECT w.ordinal, w.ordinal_base, w.events, w.lost, s.received FROM standpipe.watermark w CROSS JOIN"
+			" (SELECT coalesce(sum(received), 0) AS received FROM standpipe.ledger_totals WHERE class >= 200) s"
+			" WHERE w.events <> s.received OR w.ordinal <> w.ordinal_base + w.events + w.lost OR w.lost < 0"
+			" OR w.lost > 0 AND NOT EXISTS (SELECT FROM standpipe.gaps WHERE reason = 'foreign_trim')",
+	},
+	{
+		.name = "ledger_rows",
+		.proves = "every record table has as many rows as first versions were applied to it",
+		.to_do = "rows were deleted or inserted by hand: standpipe never deletes one; restore them, or read the source again"
+			" (standpipe rewind)",
+		.scope = FSCK_EACH_TABLE,
+		.sql = "SELECT '{table}' AS \"table\", t.n AS \"rows\", coalesce(s.inserted, 0) AS inserted"
+			" FROM (SELECT count(*) AS n FROM {table}) t LEFT JOIN standpipe.ledger_summary s ON s.class_id = {class}"
+			" WHERE t.n <> coalesce(s.inserted, 0)",
 	},
 	{
 		.name = "post_counts",

@@ -11,7 +11,8 @@
 	X(3, 003_views)                                                                            \
 	X(4, 004_feed)                                                                             \
 	X(5, 005_purge)                                                                            \
-	X(6, 006_suspects)
+	X(6, 006_suspects)                                                                         \
+	X(7, 007_ledger)
 
 /* The assembler copies the file's bytes; the NUL behind them makes them a string. */
 #define X(number, file)                                                                            \

@@ -67,9 +67,10 @@ static enum pg_class ask_counts(struct pg *pg, struct monitor_totals *ret, struc
 {
 	struct pg_result *r = NULL;
 	enum pg_class class = pg_query(pg,
-		"SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'expired'),"
-		" (SELECT count(*) FROM standpipe.dead_letters), (SELECT count(*) FROM standpipe.gaps)"
-		" FROM standpipe.pending",
+		"SELECT p.*, (SELECT count(*) FROM standpipe.dead_letters), (SELECT count(*) FROM standpipe.gaps), l.*"
+		" FROM (SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'expired')"
+		"  FROM standpipe.pending) p, (SELECT sum(received)::bigint, sum(abs(residue))::bigint,"
+		"  sum(redelivered)::bigint FROM standpipe.ledger_summary WHERE class_id < 200) l",
 		0, NULL, &r, err);
 
 	if (class == PG_OK && pg_rows(r) == 1) {
@@ -78,6 +79,9 @@ static enum pg_class ask_counts(struct pg *pg, struct monitor_totals *ret, struc
 		ret->expired = number(r, 0, 1);
 		ret->dead_letters = number(r, 0, 2);
 		ret->gaps = number(r, 0, 3);
+		ret->received = number(r, 0, 4);
+		ret->residue = number(r, 0, 5);
+		ret->redelivered = number(r, 0, 6);
 	}
 	pg_result_free(r);
 	return class;

@@ -134,7 +134,11 @@ static void put_store(const struct screen *s)
 	buf_printf(s->out, "%" PRId64 "\n", t->dead_letters);
 	label(s, "gaps");
 	buf_printf(s->out, "%" PRId64 "\n", t->gaps);
-	if (!t->known) {
+	if (t->known) {
+		label(s, "ledger");
+		buf_printf(s->out, "%" PRId64 " operations received, %" PRId64 " without an outcome, %" PRId64 " redelivered\n",
+			t->received, t->residue, t->redelivered);
+	} else {
 		label(s, "");
 		buf_printf(s->out, "(counted since the start only: %s)\n", t->why);
 	}

@@ -87,6 +87,7 @@ is "the letter is gone" "$(letter 'count(*)' "class = 'data'")" 0
 is "the post is there" "$(sql "select count(*) from bsky.record('at://$did/app.bsky.feed.post/$rkey')")" 1
 is "it is no missing parent any more" \
 	"$(sql "select count(*) from standpipe.pending where rkey = bsky.rkey_id('$rkey') and actor = bsky.actor_id('$did')")" 0
+ok "the ledger adds up, with what came from no pack" standpipe fsck
 refused=$(letter "format('at://%s/%s/%s', did, collection, rkey)" "class = 'refused'")
 is "but for the refused operation nothing is missing or differs" \
 	"$("$compare" "$T/generated" | tail -n 1)" "record missing: 1, e.g. $refused"

@@ -46,6 +46,7 @@ ok "at least $wanted readers were killed" test "$(kills reader)" -ge "$wanted"
 echo "# killed $(kills worker) workers and $(kills reader) readers"
 ok "every frame is committed and acknowledged" wait_committed "$last" 60
 ok "0 differences" "$compare" "$T/generated"
+ok "the ledger adds up" standpipe fsck
 is "no dead letters" "$(sql 'select count(*) from standpipe.dead_letters')" 0
 is "no gaps" "$(sql 'select count(*) from standpipe.gaps')" 0
 plan

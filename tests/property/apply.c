@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_WORKERS = 16, MAX_TRIES = 1000 };
+enum { MAX_WORKERS = 16, MAX_TRIES = 1000, PACKS_PER_BATCH = 3 };
 
 /* The page all workers share. */
 struct shared {
@@ -81,6 +81,22 @@ static bool write_batch(struct writer *w, const struct batch *b)
 	return false;
 }
 
+/* The events of a batch came in a few packs. */
+static void cut_packs(struct batch *b, uint64_t epoch, int batch)
+{
+	b->n_ledger = b->n_events < PACKS_PER_BATCH ? b->n_events : PACKS_PER_BATCH;
+	for (int i = 0; i < b->n_events; i++) {
+		int place = i * b->n_ledger / b->n_events;
+		struct ledger_pack *p = &b->ledger[place];
+
+		p->id = (struct stream_id){ epoch, (uint64_t)(batch * PACKS_PER_BATCH + place + 1) };
+		p->n_events++;
+		p->end = i + 1;
+		ledger_receive(p, &b->events[i].e);
+		b->events[i].pack = place;
+	}
+}
+
 static bool apply_batch(const struct apply *a, struct writer *w, int batch, struct arena *arena)
 {
 	int first = batch ? a->plan->batch_end[batch - 1] : 0, n = a->plan->batch_end[batch] - first;
@@ -88,6 +104,7 @@ static bool apply_batch(const struct apply *a, struct writer *w, int batch, stru
 
 	arena_reset(arena);
 	b.events = arena_alloc(arena, (size_t)n * sizeof *b.events);
+	b.ledger = arena_zalloc(arena, PACKS_PER_BATCH, sizeof *b.ledger);
 	for (int i = first; i < first + n; i++) {
 		const struct delivery *d = &a->plan->deliveries[i];
 		const struct history *h = &a->world->histories[d->instance];
@@ -98,6 +115,7 @@ static bool apply_batch(const struct apply *a, struct writer *w, int batch, stru
 			continue;
 		b.events[b.n_events++] = event_of(h, &h->events[d->event], a->epoch, arena);
 	}
+	cut_packs(&b, a->epoch, batch);
 	return write_batch(w, &b);
 }
 
