@@ -29,6 +29,11 @@ none "every rule names a severity and a way out" "$(awk '
 	/severity: (warning|critical)/ { severity = 1 }
 	/action:/ { action = 1 }
 	END { if (!severity || !action) print name }' "$monitoring/standpipe.rules.yml")"
+none "the limits are the defaults of the configuration" "$(for key in queue.warn_events queue.critical_events queue.warn_risk \
+		queue.warn_overflow pending.max_rows; do
+	value=$(STANDPIPE_CONFIG=/dev/null "$standpipe" config | sed -n "/^${key%.*}:/,/^};/s/^\t${key#*.} = \([0-9]*\).*/\1/p")
+	grep -qE "expr: .*[<>] $value\$" "$monitoring/standpipe.rules.yml" || echo "$key = $value"
+done)"
 ok "amtool accepts the configuration" amtool check-config "$monitoring/alertmanager.yml"
 is "critical goes to one channel" "$(amtool config routes test --config.file="$monitoring/alertmanager.yml" severity=critical 2>/dev/null)" slack-critical
 is "a warning to the other" "$(amtool config routes test --config.file="$monitoring/alertmanager.yml" severity=warning 2>/dev/null)" slack-warning

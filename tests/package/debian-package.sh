@@ -159,12 +159,12 @@ cp "$T/good.conf" "$R/etc/standpipe/standpipe.conf"
 ok "it still ingests" wait_until '[ "$(committed)" -gt "$before" ]' 60
 
 kill_main() {
-	inside kill -KILL "$(property MainPID)"
+	inside sh -c "kill -KILL $(property MainPID)"
 }
 kill_main
 ok "killed, it is back by itself" wait_until '[ "$(property NRestarts)" = 1 ] && [ "$(property ActiveState)" = active ]' 60
 ok "frozen, the watchdog ends it and it is back" eval '
-	inside kill -STOP "$(property MainPID)"
+	inside sh -c "kill -STOP $(property MainPID)"
 	wait_until "[ \"\$(property NRestarts)\" = 2 ] && [ \"\$(property ActiveState)\" = active ]" 120'
 inside systemctl restart redis-server
 inside systemctl restart postgresql
