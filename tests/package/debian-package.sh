@@ -165,7 +165,7 @@ kill_main
 ok "killed, it is back by itself" wait_until '[ "$(property NRestarts)" = 1 ] && [ "$(property ActiveState)" = active ]' 60
 ok "frozen, the watchdog ends it and it is back" eval '
 	inside sh -c "kill -STOP $(property MainPID)"
-	wait_until "[ \"\$(property NRestarts)\" = 2 ] && [ \"\$(property ActiveState)\" = active ]" 120'
+	wait_until "[ \"\$(property NRestarts)\" = 2 ] && [ \"\$(property ActiveState)\" = active ]" 240'
 inside systemctl restart redis-server
 inside systemctl restart postgresql
 ok "everything is committed" wait_until 'as postgres /usr/local/bin/compare /generated -d bsky' 180
