@@ -255,6 +255,21 @@ enum cbor_status cbor_next(struct cbor *c, struct cbor_item *ret_item)
 	return r;
 }
 
+enum cbor_status cbor_key(struct cbor *c, struct slice *ret_key)
+{
+	struct cbor at = *c;
+	struct cbor_item item;
+	enum cbor_status r = read_item(&at, false, &item);
+
+	if (r)
+		return r;
+	if (item.type != CBOR_TEXT)
+		return CBOR_E_KEY_TYPE;
+	*ret_key = item.s;
+	*c = at;
+	return CBOR_OK;
+}
+
 enum cbor_status cbor_skip(struct cbor *c)
 {
 	struct cbor at = *c;

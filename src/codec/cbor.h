@@ -75,6 +75,8 @@ static inline struct cbor cbor_over(struct slice s)
 
 /* Reads one item head; a container's members follow as further items. */
 enum cbor_status cbor_next(struct cbor *c, struct cbor_item *ret_item) NODISCARD;
+/* Reads a key of a map that cbor_check has passed: text, of which it is known that it is UTF-8. */
+enum cbor_status cbor_key(struct cbor *c, struct slice *ret_key) NODISCARD;
 /* Steps over one whole item, containers included (bounds checked, order not). */
 enum cbor_status cbor_skip(struct cbor *c) NODISCARD;
 /* Proves that s is exactly one valid item, nothing after it. scratch holds the stack meanwhile. */

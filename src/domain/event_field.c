@@ -15,13 +15,17 @@ static size_t spec_of(struct slice name, const struct field_spec *specs, size_t 
 static enum cbor_status read_value(struct cbor *c, struct field *field)
 {
 	struct cbor head = *c;
-	enum cbor_status r = cbor_skip(c);
+	enum cbor_status r = cbor_next(c, &field->item);
 
+	if (r == CBOR_OK && (field->item.type == CBOR_ARRAY || field->item.type == CBOR_MAP)) {
+		*c = head;
+		r = cbor_skip(c);
+	}
 	if (r)
 		return r;
 	field->bytes = slice_of(head.p, (size_t)(c->p - head.p));
 	field->present = true;
-	return cbor_next(&head, &field->item);
+	return CBOR_OK;
 }
 
 /* What the flags of one member demand. */
@@ -42,18 +46,19 @@ int fields_read(struct slice map, const struct field_spec *specs, size_t n_specs
 	struct field *ret_fields, struct err *err)
 {
 	struct cbor c = cbor_over(map);
-	struct cbor_item head, key;
+	struct cbor_item head;
+	struct slice key;
 
 	memset(ret_fields, 0, n_specs * sizeof *ret_fields);
 	if (cbor_next(&c, &head) || head.type != CBOR_MAP)
 		return err_set(err, "not a map");
 	for (uint64_t i = 0; i < head.n; i++) {
 		size_t spec;
-		enum cbor_status r = cbor_next(&c, &key);
+		enum cbor_status r = cbor_key(&c, &key);
 
 		if (r)
 			return err_set(err, "%s", cbor_status_name(r));
-		spec = spec_of(key.s, specs, n_specs);
+		spec = spec_of(key, specs, n_specs);
 		r = spec < n_specs ? read_value(&c, &ret_fields[spec]) : cbor_skip(&c);
 		if (r)
 			return err_set(err, "%s", cbor_status_name(r));
