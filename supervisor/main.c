@@ -4,10 +4,12 @@
 #include "supervisor/supervisor.h"
 #include "workers/child.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int one(const struct conf *conf)
 {
@@ -123,11 +125,24 @@ static bool is_help(const char *arg)
 	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
+/* Who starts us with a closed stdio must not get our first sockets there: log lines would go into them. */
+static void open_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *first = argc > 1 ? argv[1] : "run";
 	const struct command *c = command_find(first);
 
+	open_stdio();
 	if (strcmp(first, "--role") == 0)
 		return run_child(argc, argv);
 	if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0)

@@ -71,7 +71,7 @@ static void say_live(const struct figures *f)
 		"\r\033[Kin %" PRIu64 "/s  committed %" PRIu64 "/s  depth %" PRIu64
 		"  pending %" PRIu64 "  lag %s  watermark -%" PRIu64 "\r",
 		f->received, f->committed, f->depth, f->pending, lag, f->behind);
-	(void)!write(STDERR_FILENO, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+	log_raw(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
 static void say_log(const struct figures *f)
@@ -104,5 +104,5 @@ void progress_tick(struct progress *p, const struct stats_page *page)
 void progress_done(struct progress *p)
 {
 	if (p->terminal)
-		(void)!write(STDERR_FILENO, "\r\033[K", 4);
+		log_raw("\r\033[K", strlen("\r\033[K"));
 }

@@ -179,6 +179,26 @@ static void on_reload(evutil_socket_t sig, short what, void *ctx)
 	supervisor_settle(ctx);
 }
 
+/* The file that stderr was at the start, under its name then: log rotation has moved it away. */
+static void on_reopen(evutil_socket_t sig, short what, void *ctx)
+{
+	struct supervisor *s = ctx;
+	struct err err;
+
+	(void)sig;
+	(void)what;
+	if (!s->log_file[0]) {
+		log_notice("log.not_reopened", "stderr is no file");
+	} else if (log_reopen(s->log_file, &err) < 0) {
+		log_error("log.not_reopened", "error=\"%s\" action=\"still writing to the old file\"", err.text);
+	} else {
+		for (int i = 0; i < s->children.n; i++)
+			if (s->children.slots[i].chan_fd >= 0)
+				chan_send(s->children.slots[i].chan_fd, CHAN_REOPEN, 0, s->log_file);
+		log_notice("log.reopened", "file=%s", s->log_file);
+	}
+}
+
 static void on_dump(evutil_socket_t sig, short what, void *ctx)
 {
 	struct supervisor *s = ctx;
@@ -307,10 +327,10 @@ static int make_events(struct supervisor *s, struct err *err)
 		int signal;
 		event_callback_fn call;
 	} signals[SUPERVISOR_MAX_SIGNALS] = { { SIGCHLD, on_child }, { SIGTERM, on_stop },
-		{ SIGINT, on_stop }, { SIGHUP, on_reload }, { SIGUSR2, on_dump } };
+		{ SIGINT, on_stop }, { SIGHUP, on_reload }, { SIGUSR1, on_reopen },
+		{ SIGUSR2, on_dump } };
 
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGUSR1, SIG_IGN); /* logs go to stderr: there is none to reopen */
 	s->base = event_base_new();
 	if (!s->base)
 		return err_set(err, "cannot make an event loop");
@@ -410,6 +430,7 @@ int supervisor_run(const struct supervisor_options *options, struct conf *conf)
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	log_init("supervisor", conf->log.level_value);
+	snprintf(s.log_file, sizeof s.log_file, "%s", log_file());
 	code = start(&s, conf, &err);
 	if (code == EXIT_DONE)
 		code = run(&s, conf, &err);

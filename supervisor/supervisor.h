@@ -54,7 +54,7 @@ struct alarms {
 	struct complaint repeats[N_ALARMS];
 };
 
-enum { SUPERVISOR_MAX_SIGNALS = 5 };
+enum { SUPERVISOR_MAX_SIGNALS = 6 };
 
 struct supervisor {
 	const struct supervisor_options *options;
@@ -69,6 +69,7 @@ struct supervisor {
 	struct progress progress;
 	struct alarms alarms;
 	int64_t started_us;
+	char log_file[240]; /* "" if stderr is none */
 	struct complaint refusal;
 	char refused[240]; /* the last refusal, so that four children do not say it four times */
 	bool stopping, told_ready, healthy;

@@ -148,12 +148,22 @@ static void start_drain(struct child *c)
 		c->on_drain(c->on_drain_ctx);
 }
 
+static void reopen_log(const char *path)
+{
+	struct err err;
+
+	if (log_reopen(path, &err) < 0)
+		log_error("log.not_reopened", "error=\"%s\" action=\"still writing to the old file\"", err.text);
+}
+
 static void serve_message(struct child *c, const struct chan_msg *msg)
 {
 	if (msg->type == CHAN_DRAIN)
 		start_drain(c);
 	else if (msg->type == CHAN_LOGLEVEL && msg->value < N_LOG_LEVELS)
 		log_set_level((enum log_level)msg->value);
+	else if (msg->type == CHAN_REOPEN)
+		reopen_log(msg->text);
 	else if (msg->type == CHAN_WORKERS)
 		c->n_workers = (int)msg->value;
 }

@@ -4,20 +4,29 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+/* How lines get out: whatever it is, it must not block. */
+enum way { WAY_POLL, WAY_SOCKET, WAY_OWN };
 
 static struct log_state {
 	char role[32];
 	enum log_level level;
 	bool journal;
-	uint64_t dropped;
-} state = { .level = LOG_INFO };
+	enum way way;
+	int fd; /* WAY_OWN: stderr once more, but non-blocking for us alone */
+	char file[256];
+	uint64_t dropped, told; /* told: of those dropped */
+} state = { .level = LOG_INFO, .fd = -1 };
 
 static const struct level_info {
 	const char *name;
@@ -30,11 +39,68 @@ static const struct level_info {
 	[LOG_DEBUG] = { "debug", 7 },
 };
 
+/* Is stderr what systemd connected with the journal? */
+static bool is_journal(const struct stat *st)
+{
+	const char *text = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+
+	return text && sscanf(text, "%llu:%llu", &device, &inode) == 2 && device == st->st_dev && inode == st->st_ino;
+}
+
+/* Others write to the same pipe: between poll() and write() the room may go. An open file of our own may be
+ * non-blocking without making theirs so. */
+static void choose_way(const struct stat *st)
+{
+	if (state.fd >= 0)
+		close(state.fd);
+	state.fd = -1;
+	state.way = S_ISSOCK(st->st_mode) ? WAY_SOCKET : WAY_POLL;
+	if (S_ISFIFO(st->st_mode) || S_ISCHR(st->st_mode))
+		state.fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC | O_NOCTTY);
+	if (state.fd >= 0)
+		state.way = WAY_OWN;
+}
+
+static void look_at_stderr(void)
+{
+	struct stat st = { 0 };
+	ssize_t n = -1;
+
+	if (fstat(STDERR_FILENO, &st) < 0)
+		st = (struct stat){ 0 };
+	choose_way(&st);
+	state.journal = is_journal(&st);
+	if (S_ISREG(st.st_mode))
+		n = readlink("/proc/self/fd/2", state.file, sizeof state.file - 1);
+	state.file[n > 0 ? n : 0] = 0;
+}
+
 void log_init(const char *role, enum log_level level)
 {
 	snprintf(state.role, sizeof state.role, "%s", role);
 	state.level = level;
-	state.journal = getenv("JOURNAL_STREAM") != NULL;
+	look_at_stderr();
+}
+
+const char *log_file(void)
+{
+	return state.file;
+}
+
+int log_reopen(const char *path, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+
+	if (fd < 0)
+		return err_set(err, "%s: %s", path, strerror(errno));
+	if (dup2(fd, STDERR_FILENO) < 0) {
+		close(fd);
+		return err_set(err, "%s: %s", path, strerror(errno));
+	}
+	close(fd);
+	look_at_stderr();
+	return 0;
 }
 
 void log_set_level(enum log_level level)
@@ -97,6 +163,33 @@ static size_t escape_controls(char *out, size_t size, const char *in, size_t n)
 	return o;
 }
 
+static bool put(const char *text, size_t n)
+{
+	ssize_t r = -1;
+
+	/* A reader of our stderr that does not read must not stop the pipeline. */
+	if (state.way == WAY_SOCKET)
+		r = send(STDERR_FILENO, text, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	else if (state.way == WAY_OWN)
+		r = write(state.fd, text, n);
+	else if (poll(&(struct pollfd){ .fd = STDERR_FILENO, .events = POLLOUT }, 1, 0) == 1)
+		r = write(STDERR_FILENO, text, n);
+	return r >= 0;
+}
+
+void log_raw(const char *text, size_t n)
+{
+	if (!put(text, n)) {
+		state.dropped++;
+	} else if (state.dropped > state.told) {
+		uint64_t n_dropped = state.dropped - state.told;
+
+		state.told = state.dropped;
+		log_warning("log.dropped", "lines=%llu: stderr was full, closed or out of space",
+			(unsigned long long)n_dropped);
+	}
+}
+
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
 {
 	char text[2048], line[4096];
@@ -117,10 +210,7 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
 	n = put_prefix(line, sizeof line, level);
 	n += escape_controls(line + n, sizeof line - n - 1, text, strlen(text));
 	line[n++] = '\n';
-	/* A reader of our stderr that does not read must not stop the pipeline. */
-	if (poll(&(struct pollfd){ .fd = STDERR_FILENO, .events = POLLOUT }, 1, 0) != 1 ||
-		write(STDERR_FILENO, line, n) < 0)
-		state.dropped++;
+	log_raw(line, n);
 }
 
 bool complaint_due(struct complaint *c, uint64_t *ret_repeats)

@@ -4,8 +4,9 @@
  *
  * An error asks for a person and says the way out; a warning says we go on and how; notice is a change
  * of state; info a periodic summary; debug per batch. Only processes log; libraries return a struct err.
- * Owns: the level, the role name and the stderr prefix style (the one mutable global of this module).
- * Invariant: one line per call, control bytes escaped, never blocks the process on a full pipe.
+ * Owns: the level, the role name, the style of the prefix and the way to stderr (the one mutable global of this
+ * module). Invariant: one line per call, control bytes escaped; a full, closed or broken stderr drops lines, counted,
+ * and never stops the process.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -13,13 +14,20 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG, N_LOG_LEVELS };
 
-/* role: a name of at most 31 bytes shown as `role=`; copied. With JOURNAL_STREAM in the environment
- * lines carry "<N>" priorities instead of timestamps. */
+/* role: a name of at most 31 bytes shown as `role=`; copied. If $JOURNAL_STREAM says that stderr is the
+ * journal, lines carry "<N>" priorities instead of timestamps. */
 void log_init(const char *role, enum log_level level);
+/* The file that stderr is, "" if it is none: what log_reopen opens again. */
+const char *log_file(void);
+/* Opens the file anew as stderr, after somebody has renamed it. -1: the old one stays. */
+int log_reopen(const char *path, struct err *err) NODISCARD;
+/* Writes it as it is, or drops it like a line. */
+void log_raw(const char *text, size_t n);
 void log_set_level(enum log_level level);
 /* False if name is no level. */
 bool log_level_of(const char *name, enum log_level *ret_level);

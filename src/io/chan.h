@@ -22,6 +22,7 @@ enum { CHAN_FD = 3, CONF_FD = 4, STATS_FD = 5 };
 	X(REFUSED) /* child -> supervisor: a dependency's settings break the promise; text says */  \
 	X(DRAIN)   /* supervisor -> child: finish what is begun, then exit 0 */                    \
 	X(LOGLEVEL) /* supervisor -> child: value = enum log_level */                              \
+	X(REOPEN)  /* supervisor -> child: text is the file that stderr is from now on */          \
 	X(WORKERS) /* supervisor -> child: value = number of worker slots now configured */
 
 enum chan_type {

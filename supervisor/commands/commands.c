@@ -13,6 +13,7 @@ const struct command commands[] = {
 		"waits for Redis, PostgreSQL and the source as long as it takes; with it, it gives up (exit\n"
 		"69) if one of them is not there 10 s after the start.\n\n"
 		"Signals: TERM, INT drain and end (a second one: at once), HUP reads the configuration again,\n"
+		"USR1 opens the log file (where stderr goes to one) again under its name, for log rotation,\n"
 		"USR2 writes the state of every child to the log.\n\n"
 		"  standpipe run -c ./standpipe.conf\n"
 		"  kill -HUP \"$(cat \"$XDG_RUNTIME_DIR\"/standpipe/standpipe.pid)\"\n", command_run },
