@@ -116,6 +116,11 @@ for command in $commands; do
 	"$standpipe" "$command" --help >"$T/help" 2>"$T/help.errors"
 	is "$command --help: exit 0, nothing on stderr" "$? $(cat "$T/help.errors")" "0 "
 	ok "$command --help gives an example" grep -qE '^  (standpipe|[a-z].*standpipe) ' "$T/help"
+	none "$command: its examples are used as it is used" "$(
+		sed -nE 's/^  standpipe ([^|&>]*).*/\1/; T; s/   .*//; p' "$T/help" | while read -ra words; do
+			"$standpipe" "${words[@]}" -c /nonexistent/standpipe.conf >/dev/null 2>&1 </dev/null
+			[ $? != 64 ] || echo "${words[*]}"
+		done)"
 	"$standpipe" "$command" --no-such-option >"$T/usage" 2>&1
 	is "$command --no-such-option: exit 64" $? 64
 	ok "with the usage" grep -q "^usage: standpipe $command" "$T/usage"

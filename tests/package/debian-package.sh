@@ -18,11 +18,17 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 T=$(mktemp -d /var/tmp/standpipe-package.XXXXXX) || exit 1
 R=$T/root
-nspawn=''
+nspawn='' leader=''
 
+# The system goes with its first process; systemd-nspawn leaves its control groups where systemd does not run.
 cleanup() {
-	[ -z "$nspawn" ] || { kill -KILL "$nspawn" $(pgrep -P "$nspawn"); wait "$nspawn"; } 2>/dev/null
-	rm -rf "$T"
+	if [ -n "$nspawn" ]; then
+		kill -KILL ${leader:-$nspawn} 2>/dev/null
+		wait "$nspawn" 2>/dev/null
+		[ -d /run/systemd/system ] || find /sys/fs/cgroup -depth -type d \
+			'(' -path '*/payload' -o -path '*/payload/*' -o -path '*/supervisor' ')' -exec rmdir '{}' ';' 2>/dev/null
+	fi
+	wait_until 'rm -rf "$T"' 20
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
@@ -115,7 +121,6 @@ printf '%s\n' 'maxmemory 256mb' 'maxmemory-policy noeviction' 'appendonly yes' >
 systemd-nspawn -q -D "$R" -b --register=no --keep-unit --private-network --console=pipe \
 	--machine=standpipe-test >"$T/nspawn.log" 2>&1 </dev/null &
 nspawn=$!
-leader=''
 if ! wait_until 'leader=$(pgrep -P "$nspawn" -x systemd) && inside systemctl is-active multi-user.target' 120; then
 	skip "the service in a booted system: systemd-nspawn cannot boot here: $(head -n 1 "$T/nspawn.log")"
 	plan
