@@ -170,6 +170,8 @@ ok "everything is committed" wait_committed $((100000 + n_events)) 60
 ok "Slack is told that it is over" wait_until 'messages | grep -E "RESOLVED.*over: StandpipeQueueDepth"' 60
 is "one message for each" "$(messages | grep -c 'FIRING.*StandpipeQueueDepth') $(messages | grep -c 'RESOLVED.*StandpipeQueueDepth')" "1 1"
 
+diag < <(messages)
+
 # ---- a storm ----
 
 ok "Alertmanager takes 30 critical alerts and 10 warnings" python3 -c '
