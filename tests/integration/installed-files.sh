@@ -132,6 +132,10 @@ is "--help has every exit code" "$("$standpipe" --help | sed -n '/^Exit codes/,$
 [ ! -f "$T/standpipe.1" ] || is "standpipe(1) too" \
 	"$(sed -n '/^EXIT STATUS/,/^EXAMPLES/s/^ *\([0-9][0-9]*\) .*/\1/p' "$T/standpipe.1" | sort -n)" "$(sort -n <<<"$codes")"
 
+[ ! -f "$T/standpipe.1" ] || is "standpipe(1) has every signal of run --help" \
+	"$(sed -n '/^SIGNALS/,/^ENVIRONMENT/p' "$T/standpipe.1" | grep -oE '\b(TERM|INT|HUP|USR1|USR2)\b' | sort -u)" \
+	"$("$standpipe" run --help | grep -oE '\b(TERM|INT|HUP|USR1|USR2)\b' | sort -u)"
+
 . "$top/etc/bash-completion"
 # completed WORDS...: what bash would offer for the last word.
 completed() {
