@@ -171,6 +171,18 @@ enum stream_status stream_newest(struct stream *s, int count, struct stream_entr
 /* How many entries there are. */
 enum stream_status stream_length(struct stream *s, uint64_t *ret_n, struct err *err) NODISCARD;
 
+/* ---- operator ---- */
+
+enum stream_replayed {
+	REPLAYED,
+	REPLAY_TOO_OLD, /* nothing was done; *ret_at: the stream reaches back to what comes after that */
+	REPLAY_AHEAD,	/* nothing was done: delivery has not come further than *ret_at */
+};
+
+/* Everything after `from` (NULL: all that is there) is delivered once more. */
+enum stream_status stream_replay(struct stream *s, const struct stream_id *from, enum stream_replayed *ret,
+	struct stream_id *ret_at, struct err *err) NODISCARD;
+
 /* ---- keeper ---- */
 
 struct stream_base {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What foreigners did to the stream: entries that are not ours, and ours that are gone.
+ * What foreigners did to the stream (entries that are not ours, and ours that are gone), and what an operator may
+ * do with it.
  */
 #include "io/stream_private.h"
+
+#include <string.h>
 
 /* A step looks at no more entries than it has room for holes: each entry shows one at most, and the end one. */
 enum { WALK_ENTRIES = STREAM_MAX_HOLES - 1 };
@@ -48,6 +51,30 @@ enum stream_status stream_evict(struct stream *s, const struct stream_entries *e
 	for (int i = 0; i < entries->n; i++)
 		args_id(s, entries->entries[i].id);
 	return run(s, SCRIPT_evict, err);
+}
+
+enum stream_status stream_replay(struct stream *s, const struct stream_id *from, enum stream_replayed *ret,
+	struct stream_id *ret_at, struct err *err)
+{
+	enum stream_status status = script_begin(s, SCRIPT_replay, err);
+	const char *word;
+	redisReply *r;
+
+	if (status != STREAM_OK)
+		return status;
+	args_str(s, s->options.group);
+	if (from)
+		args_id(s, *from);
+	else
+		args_str(s, "");
+	status = script_run(s, SCRIPT_replay, &r, err);
+	if (status != STREAM_OK)
+		return status;
+	word = reply_text(r, 1);
+	*ret = strcmp(word, "DONE") == 0 ? REPLAYED : strcmp(word, "AHEAD") == 0 ? REPLAY_AHEAD : REPLAY_TOO_OLD;
+	*ret_at = reply_id(r, 2);
+	freeReplyObject(r);
+	return STREAM_OK;
 }
 
 static enum stream_status set_doubt(struct stream *s, const char *value, struct err *err)

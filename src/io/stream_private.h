@@ -33,7 +33,8 @@
 	X(foreign, "#!lua flags=no-writes") \
 	X(evict, "#!lua flags=allow-oom") \
 	X(doubt, "#!lua flags=allow-oom") \
-	X(holes, "#!lua flags=no-writes")
+	X(holes, "#!lua flags=no-writes") \
+	X(replay, "#!lua flags=allow-oom")
 
 enum stream_script {
 #define X(name, head) SCRIPT_##name,

@@ -47,13 +47,14 @@ const struct command commands[] = {
 		"URI or --all, drop a URI.\n\n"
 		"  standpipe pending top --limit 20       parents that most records wait for\n"
 		"  standpipe pending retry --all          look for all of them now\n", command_pending },
-	{ "dead-letter", "list|show|retry|drop [ID|--class CLASS|--all] [--limit N] [--json] [--raw] [-c FILE]",
+	{ "dead-letter", "list|show|retry|retry-all|drop [ID|--class CLASS|--all] [--limit N] [--json] [--raw] [-c FILE]",
 		"what could not be stored, with its bytes",
 		"An ID is a place (EPOCH-SEQ, or EPOCH-SEQ.OP for one operation of a commit) or the first digits\n"
 		"of the id that list shows. Classes: data (PostgreSQL refused the event), bad (a malformed frame),\n"
-		"refused and invalid_record (one operation), missing_parent. list takes --class, --limit and\n"
-		"--json; show an ID, with --raw it writes the bytes alone; retry and drop an ID or --class, retry\n"
-		"also --all. retry may run beside standpipe. Exit 1 if there is no such letter or one is still refused.\n\n"
+		"refused and invalid_record (one operation), missing_parent, crash (decoding it ended a worker\n"
+		"twice), foreign (an entry of the stream that standpipe did not write). list takes --class,\n"
+		"--limit and --json; show an ID, with --raw it writes the bytes alone; retry and drop an ID or\n"
+		"--class, retry also --all; retry-all is all, or all of --class. retry may run beside standpipe. Exit 1 if there is no such letter or one is still refused.\n\n"
 		"  standpipe dead-letter list --class data\n"
 		"  standpipe dead-letter show 1-4711\n"
 		"  standpipe dead-letter retry --all      after its cause is gone\n", command_dead_letter },
@@ -61,11 +62,15 @@ const struct command commands[] = {
 		"Events after the first place and before the second may never have come. The size is known only\n"
 		"where both are of one epoch. What the source still has comes back with `standpipe rewind`.\n\n"
 		"  standpipe gaps --json | jq 'map(.size // 0) | add'\n", command_gaps },
-	{ "stream", "info|tail [--count N] [-c FILE]", "what is in Redis, decoded",
+	{ "stream", "info|tail|replay [--count N] [--from EPOCH-SEQ|oldest] [-c FILE]",
+		"what is in Redis, decoded, or delivered once more",
 		"info: head, watermark, depth, consumers. tail: the events of the newest entries, one line each,\n"
 		"then those that come, until Ctrl-C; with --count N (up to 1000) those of the newest N entries,\n"
-		"then it ends. Both only read: nothing is delivered or acknowledged.\n\n"
-		"  standpipe stream tail | grep ' identity '\n", command_stream },
+		"then it ends. Both only read: nothing is delivered or acknowledged.\n"
+		"replay gives the workers once more what came after --from, as far as the stream still has it;\n"
+		"standpipe may run meanwhile, and what is stored already does not change.\n\n"
+		"  standpipe stream tail | grep ' identity '\n"
+		"  standpipe stream replay --from 1-4711\n", command_stream },
 	{ "rewind", "oldest|SEQ [-c FILE]", "while stopped: read the source again from there",
 		"Opens a new epoch: the next start reads the same host from its oldest event, or from SEQ on.\n"
 		"Events that are already stored change nothing.\n\n"

@@ -14,7 +14,7 @@
 
 struct arguments {
 	const char *config, *limit, *class;
-	bool json, all, raw;
+	bool json, all, raw, every;
 	const char *verb, *id;
 };
 
@@ -258,6 +258,11 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 			return false;
 	}
 	ret->verb = optind < argc ? argv[optind] : "";
+	if (strcmp(ret->verb, "retry-all") == 0) {
+		ret->verb = "retry";
+		ret->every = true;
+		ret->all |= !ret->class;
+	}
 	ret->id = optind + 1 < argc ? argv[optind + 1] : NULL;
 	return optind + 2 >= argc && (!ret->limit || report_is_count(ret->limit));
 }
@@ -268,6 +273,8 @@ static bool fits(const struct arguments *a)
 	int n_chosen = (a->id != NULL) + (a->class != NULL) + a->all;
 	bool reads = a->limit || a->json;
 
+	if (a->every && a->id)
+		return false;
 	if (strcmp(a->verb, "list") == 0)
 		return !a->id && !a->all && !a->raw;
 	if (strcmp(a->verb, "show") == 0)

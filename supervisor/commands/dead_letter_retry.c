@@ -116,7 +116,10 @@ static enum pg_class finish(struct retry *r, const struct letter *l, const struc
 static void tell_unfit(struct retry *r, const struct letter *l)
 {
 	r->n_unfit++;
-	if (is(l, "missing_parent"))
+	if (is(l, "foreign"))
+		printf("%s %.12s: not ours: find out who writes to the stream, then: standpipe dead-letter drop %.12s\n",
+			l->place, l->id, l->id);
+	else if (is(l, "missing_parent"))
 		printf("%s %.12s: a missing parent is looked for with: standpipe pending retry %s\n", l->place, l->id,
 			l->reason);
 	else

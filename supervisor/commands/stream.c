@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * stream - what is in Redis: marks and depth, or the events themselves
+ * stream - what is in Redis: marks and depth, or the events themselves; and their delivery once more
  *
- * Only reads, and reads as no consumer: nothing is delivered, acknowledged or kept from being trimmed.
+ * info and tail only read, and read as no consumer: nothing is delivered, acknowledged or kept from being trimmed.
  */
 #include "supervisor/commands/commands.h"
 
@@ -208,18 +208,70 @@ static int tail(struct stream *s, int count)
 	return status == STREAM_OK ? EXIT_DONE : fail(status, &err);
 }
 
+/* ---- replay ---- */
+
+static int replay(struct stream *s, const struct stream_id *from)
+{
+	enum stream_replayed result;
+	enum stream_status status;
+	struct stream_id at;
+	struct err err;
+
+	status = stream_replay(s, from, &result, &at, &err);
+	if (status != STREAM_OK)
+		return fail(status, &err);
+	switch (result) {
+	case REPLAYED:
+		printf("the workers get everything after %" PRIu64 "-%" PRIu64 " once more\n", at.epoch, at.seq);
+		return EXIT_DONE;
+	case REPLAY_TOO_OLD:
+		fprintf(stderr, "standpipe stream: the stream reaches back to %" PRIu64 "-%" PRIu64 " only; from the source: "
+			"standpipe rewind SEQ\n", at.epoch, at.seq);
+		break;
+	case REPLAY_AHEAD:
+		fprintf(stderr, "standpipe stream: nothing was delivered after that yet; delivery is at %" PRIu64 "-%" PRIu64
+			"\n", at.epoch, at.seq);
+		break;
+	}
+	return EXIT_CHECK;
+}
+
 /* ---- the command ---- */
 
 struct arguments {
 	const char *config, *verb;
 	int count;
-	bool has_count;
+	bool has_count, has_from, from_oldest;
+	struct stream_id from;
 };
+
+/* EPOCH-SEQ or `oldest`. */
+static bool parse_from(const char *text, struct arguments *ret)
+{
+	int n = 0;
+
+	ret->has_from = true;
+	ret->from_oldest = strcmp(text, "oldest") == 0;
+	if (ret->from_oldest)
+		return true;
+	return strlen(text) <= 32 && strspn(text, "0123456789-") == strlen(text) &&
+	       sscanf(text, "%18" SCNu64 "-%18" SCNu64 "%n", &ret->from.epoch, &ret->from.seq, &n) == 2 && !text[n];
+}
+
+/* True if the options are those the verb takes. */
+static bool fits(const struct arguments *a)
+{
+	if (strcmp(a->verb, "replay") == 0)
+		return a->has_from && !a->has_count;
+	if (a->has_from || (a->has_count && (a->count < 1 || a->count > MAX_COUNT)))
+		return false;
+	return strcmp(a->verb, "tail") == 0 || (strcmp(a->verb, "info") == 0 && !a->has_count);
+}
 
 static bool parse(int argc, char **argv, struct arguments *ret)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "count", required_argument, NULL, 'n' }, { 0 } };
+		{ "count", required_argument, NULL, 'n' }, { "from", required_argument, NULL, 'f' }, { 0 } };
 	int c;
 
 	*ret = (struct arguments){ 0 };
@@ -230,14 +282,14 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 		} else if (c == 'n' && strlen(optarg) <= 4 && strspn(optarg, "0123456789") == strlen(optarg)) {
 			ret->count = atoi(optarg);
 			ret->has_count = true;
+		} else if (c == 'f' && parse_from(optarg, ret)) {
+			continue;
 		} else {
 			return false;
 		}
 	}
 	ret->verb = optind + 1 == argc ? argv[optind] : "";
-	if (ret->has_count && (ret->count < 1 || ret->count > MAX_COUNT))
-		return false;
-	return strcmp(ret->verb, "tail") == 0 || (strcmp(ret->verb, "info") == 0 && !ret->has_count);
+	return fits(ret);
 }
 
 static int run(const struct conf *conf, const struct arguments *a)
@@ -256,6 +308,8 @@ static int run(const struct conf *conf, const struct arguments *a)
 	status = stream_connect(s, &err);
 	if (status != STREAM_OK)
 		result = fail(status, &err);
+	else if (a->has_from)
+		result = replay(s, a->from_oldest ? NULL : &a->from);
 	else
 		result = a->verb[0] == 'i' ? show_info(conf, s) : tail(s, a->count);
 	stream_free(s);

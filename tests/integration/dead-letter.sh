@@ -74,11 +74,12 @@ is "show --raw is the bytes as they came" "$(standpipe dead-letter show "$bad" -
 ok "show of what is not there" says 'no such dead letter' 1 show 1-99999999
 ok "an id that is none is a usage error" says 'is neither' 64 show nonsense
 ok "retry without an id is a usage error" says '^usage' 64 retry
+ok "retry-all with one, too" says '^usage' 64 retry-all "$bad"
 
 ok "retry while the cause is there: still refused" says "^$place .*still refused" 1 retry "$place"
 is "the letter stays and counts the attempt" "$(letter 'class, attempts, sqlstate' "epoch || '-' || seq = '$place'")" "data|2|22023"
 ok "an operation is not retried alone; it says how" says "standpipe rewind $corrupt$" 1 retry "$operation"
-ok "garbage stays garbage" says "^$bad .*still refused" 1 retry --class bad
+ok "garbage stays garbage" says "^$bad .*still refused" 1 retry-all --class bad
 is "and counts the attempt" "$(letter 'attempts' "class = 'bad'")" 2
 
 sql "drop trigger refuse on bsky.posts"
@@ -111,7 +112,7 @@ perl -e '
 	print "\\.\n"' "$T/generated.frames" | psql -XAtq -v ON_ERROR_STOP=1 || bail "no letters"
 n_bad=$(letter 'count(*)' "reason = 'a bug'")
 ok "the like that was taken away is missing" test "$missing" -gt 1
-ok "retry --all stores the frames that can be read now" says "^$n_bad stored, 1 still refused, 1 not to be retried alone$" 1 retry --all
+ok "retry-all stores the frames that can be read now" says "^$n_bad stored, 1 still refused, 1 not to be retried alone$" 1 retry-all
 # the recording itself has the operation that was refused as it should be
 ok "the like is back, and what had been refused: nothing is missing or differs" \
 	grep -q ': 0 differences$' <("$compare" "$T/generated")

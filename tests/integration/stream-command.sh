@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # standpipe stream: info tells marks, depth and consumers; tail prints what is in the stream, in order, and what
-# comes; neither delivers or acknowledges anything.
+# comes; neither delivers or acknowledges anything. replay delivers once more what is still there.
 . "$(dirname "$0")/../lib.sh"
 
 # says TEXT STATUS ARGUMENTS...: the command exits with STATUS and prints TEXT (an extended regular expression).
@@ -60,6 +60,23 @@ cut -d ' ' -f 1 "$T/follow" >"$T/places"
 is "in order" "$(cat "$T/places")" "$(sort -t - -s -k 2n "$T/places")"
 is "nothing twice" "$(sort "$T/follow" | uniq -d)" ""
 
+# what a mistake took away comes back from the stream, while everything runs
+sql "delete from bsky.follows; delete from bsky.likes where seq > 700" || bail "nothing to take away"
+cat "$T/early.records.jsonl" "$T/later.records.jsonl" >"$T/both.records.jsonl"
+ok "records are missing" test "$(sql 'select count(*) from bsky.likes where seq > 700')" = 0
+ok "replay of what comes after a place" says '^the workers get everything after 1-600 once more$' 0 replay --from 1-600
+ok "brings it back" wait_until '[ "$(sql "select count(*) from bsky.likes where seq > 700")" -gt 0 ]' 30
+ok "everything is acknowledged again" wait_committed 1700 30
+ok "replay of all there is" says '^the workers get everything after 0-0 once more$' 0 replay --from oldest
+ok "brings back the rest" wait_until '[ "$(sql "select count(*) from bsky.follows")" -gt 0 ] && committed 1700' 30
+is "the watermark never went back" "$(sql 'select seq from standpipe.watermark')" 1700
+is "nobody started anew" "$(grep -c 'child.started.*worker' "$T/standpipe.log")" 2
+ok "what was not delivered yet cannot be replayed" says 'delivery is at 1-1700$' 1 replay --from 1-1700
+redis xtrim "$stream" maxlen = 2 >/dev/null
+ok "nor what is not there any more" says 'reaches back to 1-[0-9]+ only.*standpipe rewind' 1 replay --from 1-5
+ok "a place that is none is a usage error" says '^usage' 64 replay --from 1
+ok "so is replay without one" says '^usage' 64 replay
+ok "and tail with one" says '^usage' 64 tail --from oldest
 ok "--count 0 is a usage error" says '^usage' 64 tail --count 0
 ok "info takes no --count" says '^usage' 64 info --count 1
 standpipe_stop

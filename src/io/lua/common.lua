@@ -83,3 +83,9 @@ local function pack_from(from)
         end
     end
 end
+
+-- A generation must never come twice, not even after FLUSHALL; only equality is ever asked.
+local function new_generation(old)
+    local now = redis.call('TIME')
+    return num(math.max(tonumber(old or 0) + 1, tonumber(now[1]) * 1000000 + tonumber(now[2])))
+end

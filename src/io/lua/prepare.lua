@@ -76,10 +76,7 @@ if not known then
     result = result == 'SAME' and 'NEW' or result
 end
 if result ~= 'SAME' then
-    -- A generation must never come twice, not even after FLUSHALL; only equality is ever asked.
-    local now = redis.call('TIME')
-    local generation = math.max(tonumber(m[8] or 0) + 1, tonumber(now[1]) * 1000000 + tonumber(now[2]))
-    redis.call('HSET', meta, 'generation', num(generation), 'w_epoch', num(at.epoch),
+    redis.call('HSET', meta, 'generation', new_generation(m[8]), 'w_epoch', num(at.epoch),
         'w_seq', num(at.seq), 'pg', pg)
 end
 -- A head above the noted one is a foreigner's: evict sees to that.
