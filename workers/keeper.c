@@ -18,6 +18,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -44,10 +45,12 @@ struct keeper {
 	struct complaint complaint;
 };
 
-/* Schema, standby, fsync in one row. to_regclass is NULL where `standpipe migrate` never ran. */
+/* Schema, standby, and a setting that is off but must not be. to_regclass is NULL where `standpipe migrate` never
+ * ran. */
 static const char server_sql[] =
 	"SELECT to_regclass('standpipe.schema_version') IS NOT NULL, pg_is_in_recovery(),"
-	" current_setting('fsync')";
+	" (SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'"
+	" ORDER BY name LIMIT 1)";
 static const char version_sql[] = "SELECT coalesce(max(version), 0) FROM standpipe.schema_version";
 /* The migrations' lock is another one. */
 static const char lock_sql[] = "SELECT pg_try_advisory_lock(8319675075286920561)";
@@ -94,17 +97,18 @@ static enum keeper_status check_version(struct keeper *k, bool migrated, struct 
 	return KEEPER_E_REFUSED;
 }
 
-/* A standby is waited for; fsync=off and a wrong schema are refused. */
+/* A standby is waited for; settings that would lose what is committed and a wrong schema are refused. */
 static enum keeper_status check_server(struct keeper *k, struct err *err)
 {
 	struct pg_result *r = NULL;
-	bool migrated, standby, fsync_off;
+	bool migrated, standby;
+	char off[40];
 
 	if (pg_query(k->pg, server_sql, 0, NULL, &r, err) != PG_OK)
 		return keeper_postgres_failed(k->pg, "reading its settings", err);
 	migrated = is_true(r, 0);
 	standby = is_true(r, 1);
-	fsync_off = strcmp(pg_text(r, 0, 2), "off") == 0;
+	snprintf(off, sizeof off, "%s", pg_text(r, 0, 2) ? pg_text(r, 0, 2) : "");
 	pg_result_free(r);
 	if (standby) {
 		err_set(err,
@@ -113,11 +117,11 @@ static enum keeper_status check_server(struct keeper *k, struct err *err)
 			pg_address(k->pg));
 		return KEEPER_E_POSTGRES;
 	}
-	if (fsync_off) {
+	if (off[0]) {
 		err_set(err,
-			"PostgreSQL at %s: fsync is off, a power loss would destroy it: run "
-			"`ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf()`",
-			pg_address(k->pg));
+			"PostgreSQL at %s: %s is off, a power loss would destroy it: run "
+			"`ALTER SYSTEM SET %s = on; SELECT pg_reload_conf()`",
+			pg_address(k->pg), off, off);
 		return KEEPER_E_REFUSED;
 	}
 	return check_version(k, migrated, err);
