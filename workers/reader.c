@@ -329,7 +329,7 @@ static const struct edge {
 	[LINK_HALTED] =
 		{
 			[EV_LINK_TIMER] = {reader_derive, LINK_REDIS},
-			[EV_LINK_STALE] = {nothing, LINK_HALTED},
+			[EV_LINK_STALE] = {abandon, LINK_REDIS}, /* a rewind was its way out */
 			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
 		},
 	[LINK_STOPPED] =

@@ -392,7 +392,8 @@ static enum source_fate take_error(struct reader_source *s, const struct event *
 	if (slice_is(e->reason, "FutureCursor")) {
 		err_set(err,
 			"the source says FutureCursor: it is behind the stream's head %" PRIu64
-			"-%" PRIu64 "; it was reset or is another host; check source.urls",
+			"-%" PRIu64 "; it was reset or is another host; check source.urls. "
+			"If it was reset: stop, and `standpipe rewind oldest`",
 			s->head.epoch, s->head.seq);
 		return SOURCE_HALT;
 	}
