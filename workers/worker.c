@@ -28,6 +28,7 @@ enum {
 	/* Names that are none of this instance's: another machine may be using them. */
 	FOREIGN_IDLE_US = 15 * 1000000,
 	RENEW_US = 20 * 1000000,
+	ALIVE_US = 5 * 1000000, /* without a beat for so long another slot does the claiming */
 	BACKOFF_MIN_US = 100000,
 	BACKOFF_MAX_US = 5000000,
 };
@@ -225,15 +226,17 @@ static void adapt(struct worker *w)
 
 /* ---- claiming ---- */
 
-/* The lowest worker slot with a process in it does the claiming of orphans. */
+/* The lowest worker slot with a live process in it does the claiming of orphans. */
 static bool is_lowest(const struct worker *w)
 {
 	const struct stats_page *page = w->child->page;
+	uint64_t alive_us = (uint64_t)(clock_mono_us() - ALIVE_US);
 
 	for (int i = 0; i < STATS_MAX_SLOTS; i++) {
 		const struct stats_slot *s = &page->slots[i];
 
-		if (strcmp(s->role, "worker") == 0 && s->pid && (int)s->slot < w->child->slot)
+		if (strcmp(s->role, "worker") == 0 && s->pid && (int)s->slot < w->child->slot &&
+			stats_get(s, STAT_beat_us) > alive_us)
 			return false;
 	}
 	return true;
