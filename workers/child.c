@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BEAT_US = 500000, EXIT_ORPHAN = 75 };
+enum { BEAT_US = 500000, ALIVE_US = 5000000, EXIT_ORPHAN = 75 };
 
 /* ---- coming up ---- */
 
@@ -288,4 +288,18 @@ void child_refused(struct child *c, const char *text)
 {
 	(void)c;
 	chan_send(CHAN_FD, CHAN_REFUSED, 0, text);
+}
+
+bool child_is_lowest(const struct child *c)
+{
+	uint64_t alive_us = (uint64_t)(clock_mono_us() - ALIVE_US);
+
+	for (int i = 0; i < STATS_MAX_SLOTS; i++) {
+		const struct stats_slot *s = &c->page->slots[i];
+
+		if (strcmp(s->role, c->role) == 0 && s->pid && (int)s->slot < c->slot &&
+			stats_get(s, STAT_beat_us) > alive_us)
+			return false;
+	}
+	return true;
 }

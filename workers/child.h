@@ -55,6 +55,9 @@ void child_ready(struct child *c);
 /* A dependency's settings break the promise: tells the supervisor (who logs and decides). */
 void child_refused(struct child *c, const char *text);
 
+/* No lower slot of this role has a process that gave a sign of life in the last seconds. */
+bool child_is_lowest(const struct child *c);
+
 /* The roles' mains; the supervisor's role table names them. Return the exit code. */
 int reader_main(struct child *c);
 int worker_main(struct child *c);

@@ -28,7 +28,6 @@ enum {
 	/* Names that are none of this instance's: another machine may be using them. */
 	FOREIGN_IDLE_US = 15 * 1000000,
 	RENEW_US = 20 * 1000000,
-	ALIVE_US = 5 * 1000000, /* without a beat for so long another slot does the claiming */
 	BACKOFF_MIN_US = 100000,
 	BACKOFF_MAX_US = 5000000,
 };
@@ -226,22 +225,6 @@ static void adapt(struct worker *w)
 
 /* ---- claiming ---- */
 
-/* The lowest worker slot with a live process in it does the claiming of orphans. */
-static bool is_lowest(const struct worker *w)
-{
-	const struct stats_page *page = w->child->page;
-	uint64_t alive_us = (uint64_t)(clock_mono_us() - ALIVE_US);
-
-	for (int i = 0; i < STATS_MAX_SLOTS; i++) {
-		const struct stats_slot *s = &page->slots[i];
-
-		if (strcmp(s->role, "worker") == 0 && s->pid && (int)s->slot < w->child->slot &&
-			stats_get(s, STAT_beat_us) > alive_us)
-			return false;
-	}
-	return true;
-}
-
 /* How long entries of a consumer must have been idle before they are taken over; negative: never (it is a
  * slot of ours, whose worker reads them itself). */
 static int64_t orphan_idle_us(const struct worker *w, const char *consumer)
@@ -310,7 +293,7 @@ static enum stream_status claim(struct worker *w, struct err *err)
 	if (now_us < w->next_claim_us)
 		return STREAM_OK;
 	FAILPOINT_CUT(worker_claim, stream_fd(w->stream));
-	if (is_lowest(w))
+	if (child_is_lowest(w->child))
 		status = claim_orphans(w, err);
 	if (status == STREAM_OK && !w->batch.n_ids)
 		status = claim_idle(w, err);
