@@ -3,9 +3,8 @@
  * known - ids that this process has seen committed, so that they need not be sent again
  *
  * A cache only: the foreign keys catch a wrong one, and then known_clear starts over. Therefore half of an id
- * is enough to know it by (4 MB instead of 8, in two sets of each worker): a stranger is taken for known once
- * in a billion look-ups, and costs one batch repeated. Holds at most KNOWN_MAX ids; when full it forgets
- * everything. Owns: its table.
+ * is enough to know it by: a stranger is taken for known once in a billion look-ups, and costs one batch
+ * repeated. Holds at most three quarters of its slots; when full it forgets everything. Owns: its table.
  */
 #ifndef WORKERS_KNOWN_H
 #define WORKERS_KNOWN_H
@@ -13,10 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { KNOWN_SLOTS = 1 << 20, KNOWN_MAX = KNOWN_SLOTS / 4 * 3 };
-
 struct known {
-	uint32_t *slots; /* 0 = free; KNOWN_SLOTS of them once something was added */
+	int bits;	 /* 1 << bits slots of 4 bytes; set by the owner */
+	uint32_t *slots; /* 0 = free; none until something was added */
 	int n;
 };
 

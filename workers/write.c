@@ -9,12 +9,15 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* 4 MB and 1 MB. Actors come back for weeks, keys within hours; and an actor that is sent again costs more. */
+enum { KNOWN_ACTORS_BITS = 20, KNOWN_KEYS_BITS = 18 };
+
 int writer_init(struct writer *w, const char *conninfo, const char *application_name,
 	struct waiter waiter, struct stats_slot *stats, struct err *err)
 {
 	struct pg_options options = { .conninfo = conninfo, .application_name = application_name, .waiter = waiter };
 
-	*w = (struct writer){ .stats = stats };
+	*w = (struct writer){ .stats = stats, .known_actors.bits = KNOWN_ACTORS_BITS, .known_keys.bits = KNOWN_KEYS_BITS };
 	write_sql_init(&w->sql);
 	return pg_new(&options, &w->pg, err);
 }

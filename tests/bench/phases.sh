@@ -66,14 +66,14 @@ value_of() {
 rss_of() {
 	awk -v phase="$1" '
 		$1 == phase && $2 == "rss" && $3 ~ /^(reader|worker|keeper|monitor|supervisor)$/ { kb += $5 }
-		END { printf "%.1f", kb / 1024 }' "$figures"
+		END { if (kb) printf "%.1f", kb / 1024 }' "$figures"
 }
 
 # CPU-us per event of everything but the source.
 cpu_of() {
 	awk -v phase="$1" '
 		$1 == phase && $2 == "cpu" && $3 != "relay" { us += $4 }
-		END { printf "%.2f", us }' "$figures"
+		END { if (us) printf "%.2f", us }' "$figures"
 }
 
 # ---- latency ----

@@ -38,6 +38,9 @@ begin_run() {
 	ticker=$!
 	servers+=("$ticker")
 	mkdir -p "$T/run"
+	# the monitor belongs to what runs
+	listen=127.0.0.1:$(perl -MIO::Socket::INET -e '
+		print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
 	export PGHOST=$T
 	pg_own=$T/pg
 	pg_make "$pg_own" || bail "initdb failed"
