@@ -14,12 +14,16 @@
 /* MAX_LOSSES: steps of 1000 entries in which a foreigner's deletions are worked off in one tick. */
 enum { MAX_LOSSES = 100, NUMBER_SIZE = 24 };
 
+/* The start of the server is part of its identity: an older copy of its files has the same identifiers, and may have
+ * the same watermark although later commits, acknowledged by now, are gone. Each start costs one delivery of what is
+ * above the watermark. */
 static const char load_sql[] =
 	"SELECT w.epoch, w.seq, e.epoch, e.host, e.start,"
 	" (SELECT system_identifier FROM pg_control_system()) || ':' ||"
 	" ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int || ':' ||"
 	" (SELECT oid FROM pg_database WHERE datname = current_database()) || ':' ||"
-	" (SELECT value FROM standpipe.meta WHERE key = 'uuid')"
+	" (SELECT value FROM standpipe.meta WHERE key = 'uuid') || ':' ||"
+	" to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS')"
 	" FROM standpipe.watermark w LEFT JOIN standpipe.epochs e"
 	" ON e.epoch = (SELECT max(epoch) FROM standpipe.epochs)";
 
@@ -161,7 +165,7 @@ static enum keeper_status prepare(struct keeper_watermark *m, struct err *err)
 		if (prepared == PREPARED_REWOUND)
 			log_warning("keeper.rewound",
 				"watermark=%" PRIu64 "-%" PRIu64
-				" action=\"PostgreSQL is another or older one; delivering again\"",
+				" action=\"PostgreSQL was started again, or is another or older one; delivering again\"",
 				m->at.epoch, m->at.seq);
 		if (prepared != PREPARED_EPOCH)
 			return KEEPER_OK;
