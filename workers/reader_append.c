@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/rules.h"
 
 #include <event2/event.h>
 #include <inttypes.h>
@@ -75,9 +76,15 @@ bool reader_append_running(const struct reader_append *a)
 	return a->stage != APPEND_OFF;
 }
 
+static void wait_for_room(struct reader_append *a, const struct err *err);
+
 /* Ends this chain; told from the loop, because this may be deep inside a callback of the source. */
 static void give_up(struct reader_append *a, enum stream_status status, const struct err *err)
 {
+	if (!RULE(derive_after_loss) && status == STREAM_E_DOWN) {
+		wait_for_room(a, err);
+		return;
+	}
 	a->stage = APPEND_OFF;
 	a->stale_status = status;
 	a->stale_err = *err;
@@ -174,6 +181,10 @@ static void send_batch(struct reader_append *a)
 		packs[n++] = (struct stream_pack){ p->id, buf_slice(&p->bytes), p->n_events };
 		n_bytes += p->bytes.n;
 	}
+	if (!RULE(derive_after_loss) && stream_connect(a->o.stream, &err) != STREAM_OK) {
+		wait_for_room(a, &err);
+		return;
+	}
 	FAILPOINT_CUT(append_send, stream_fd(a->o.stream));
 	status = stream_append_send(
 		a->o.stream, a->confirmed, queue->first->first_ordinal, packs, n, &err);
@@ -250,7 +261,7 @@ static enum stream_status take_result(struct reader_append *a, struct err *err)
 		stream_disconnect(a->o.stream);
 		status = STREAM_E_DOWN;
 	}
-	if (status == STREAM_OK)
+	if (status == STREAM_OK || (status == STREAM_E_FULL && !RULE(cursor_after_append)))
 		confirm(a);
 	else if (status == STREAM_E_FULL)
 		wait_for_room(a, err);

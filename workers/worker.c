@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/rules.h"
 #include "workers/batch.h"
 #include "workers/solo.h"
 #include "workers/write.h"
@@ -87,7 +88,7 @@ static bool stream_trouble(struct worker *w, enum stream_status status, const st
 /* Entries may have been delivered to us without our hearing of it: own pending ones come first again. */
 static void read_own_again(struct worker *w)
 {
-	w->own_done = false;
+	w->own_done = !RULE(own_pending_first);
 	w->own_after = (struct stream_id){ 0 };
 }
 
@@ -449,10 +450,12 @@ static bool work(struct worker *w)
 	if (!w->batch.n_ids)
 		return !w->child->draining;
 	child_set_state(w->child, CHILD_BUSY, NULL);
+	if (!RULE(ack_after_commit) && !ack_batch(w))
+		return false;
 	if (!write_batch(w))
 		return false;
 	count_batch(w);
-	if (!ack_batch(w))
+	if (RULE(ack_after_commit) && !ack_batch(w))
 		return false;
 	adapt(w);
 	return !w->child->draining;

@@ -3,6 +3,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/rules.h"
 #include "domain/schema.h"
 #include "workers/write_ledger.h"
 
@@ -235,6 +236,8 @@ static enum pg_class write_ranges(struct writer *w, const struct batch_event *ev
 		struct pg_outcome o, dead;
 		enum pg_class class = attempt(w, events, r.from, r.n, &o);
 
+		if (class == PG_RETRY && !RULE(only_data_dead))
+			class = PG_DATA;
 		if (class == PG_DATA && r.n > 1) {
 			stats_add(w->stats, STAT_bisections, 1);
 			assert(depth + 2 <= 80);

@@ -28,17 +28,31 @@
 	X(repo_order, no_repo_order)               /* a repo's newest commit is its state */           \
 	X(waiting, waiting_ignored)                /* a record waits while a parent has not been seen */
 
+/* Of the chain from the source to the acknowledgement; tests/fault/rules.sh demands that faults show each. Those
+ * without RULE() in any C file stand in a Lua script, of which tests/fault makes a broken copy. */
+#define CHAIN_RULES(Y)                                                                             \
+	Y(ack_after_commit, ack_before_commit)       /* XACK never precedes COMMIT */                  \
+	Y(own_pending_first, no_own_pending)         /* what is pending for a worker it reads first */ \
+	Y(only_data_dead, dead_letter_on_outage)     /* only an event's data make it a dead letter */  \
+	Y(cursor_after_append, cursor_before_append) /* the position moves when Redis said OK */       \
+	Y(derive_after_loss, blind_retry)            /* after a lost connection the head is asked */   \
+	Y(ack_fenced, unfenced_ack)                  /* only the owner acks, of one generation */      \
+	Y(trim_acked, trim_at_delivered)             /* only what is stored is trimmed */              \
+	Y(group_at_watermark, group_at_dollar)       /* a lost group is made where PostgreSQL is */    \
+	Y(watermark_acked, watermark_past_pending)   /* the watermark stays below what is pending */   \
+	Y(rewind_with_postgres, no_rewind)           /* an older PostgreSQL gets it all again */
+
 enum rule {
 	RULE_none,
 #define X(rule, broken) RULE_##rule,
-	RULES(X)
+	RULES(X) CHAIN_RULES(X)
 #undef X
 };
 
 enum broken_rule {
 	BROKEN_none = RULE_none,
 #define X(rule, broken) BROKEN_##broken = RULE_##rule,
-	RULES(X)
+	RULES(X) CHAIN_RULES(X)
 #undef X
 };
 

@@ -132,7 +132,7 @@ def seq_of(frame):
 
 def learn(history, lane, places):
     """The run without a fault."""
-    case = Case("-", "no fault", history, failpoints=[(p, "none", 0, 0, 0) for p in places])
+    case = Case("-", "no fault", history, failpoints=[(p, "count", 0, 0, 0) for p in places])
     lane.fresh()
     lane.relay.start(history.frames, "--rate", str(case.rate))
     lane.configure()

@@ -12,7 +12,7 @@ import time
 
 from servers import GROUP, STREAM, TICK_S, Postgres, Redis, Relay, Trouble, wait_until
 
-ACTIONS = {"none": 0, "kill": 1, "error": 2, "delay": 3, "crash": 4, "stop": 5, "exit": 6}
+ACTIONS = {"count": 0, "kill": 1, "error": 2, "delay": 3, "crash": 4, "stop": 5, "exit": 6}
 SLOT = struct.Struct("=32s6I8x")  # struct failpoint_slot
 
 DUMP = """
@@ -32,14 +32,24 @@ class Failpoints:
     """The file that standpipe's processes map."""
 
     def __init__(self, path):
-        self.path, self.places = path, []
+        self.path, self.places, self.wanted = path, [], []
 
     def set(self, *wanted):
-        """wanted: (place, action, from, times, ms)."""
-        self.places = [w[0] for w in wanted]
+        """wanted: (place, action, from, times, ms); action "count" does nothing."""
+        self.places, self.wanted = [w[0] for w in wanted], [w[1] != "count" for w in wanted]
         with open(self.path, "wb") as f:
             for place, action, first, times, ms in wanted:
                 f.write(SLOT.pack(place.encode(), ACTIONS[action], ms, first, times, 0, 0))
+
+    def arm(self, place, action):
+        """At the next pass, while it runs."""
+        at = self.places.index(place) * SLOT.size
+        with open(self.path, "r+b") as f:
+            f.seek(at)
+            words = list(SLOT.unpack(f.read(SLOT.size)))
+            words[1], words[3], words[4] = ACTIONS[action], words[5] + 1, 1
+            f.seek(at)
+            f.write(SLOT.pack(*words)[:48])
 
     def read(self):
         """place -> (passes, fired)"""
@@ -48,7 +58,8 @@ class Failpoints:
         return {s[0].rstrip(b"\0").decode(): (s[5], s[6]) for s in slots}
 
     def fired(self):
-        return all(fired for _, fired in self.read().values())
+        """Every place that something was asked of."""
+        return all(fired for (_, fired), wanted in zip(self.read().values(), self.wanted) if wanted)
 
 
 def children_of(pid):
@@ -247,6 +258,34 @@ class Lane:
     def dead_letters(self):
         """(seq, op, class) -> how often, over all epochs: reading again may repeat one."""
         return sorted(set(self.pg.sql("select seq, op, class from standpipe.dead_letters")))
+
+    def stopped(self):
+        """role-slot -> pid of those that a failpoint has stopped."""
+        found = {}
+        for name, pid in self.pids().items():
+            try:
+                with open(f"/proc/{pid}/stat") as f:
+                    if f.read().rpartition(")")[2].split()[0] == "T":
+                        found[name] = pid
+            except OSError:
+                pass
+        return found
+
+    def stopped_with_the_rest_done(self):
+        """One worker has stopped itself; everything it does not hold is stored, and the keeper has seen that."""
+        wait_until(lambda: len(self.stopped()) == 1, 20, "a worker has stopped itself")
+        self.reach(1)
+        (name, pid), = self.stopped().items()
+        consumer = "standpipe-w" + name[-1]
+        wait_until(lambda: self.redis.pending() == len(self.redis.pending_of(consumer)) and
+                   self.redis.delivered() == self.redis.last_id(), 30, "everything else is acknowledged")
+        ticks = self.ticks()
+        wait_until(lambda: self.ticks() >= ticks + 2, 20, "the keeper looks twice")
+        return name, pid
+
+    def ticks(self):
+        """How often the keeper has passed; its failpoint counts them."""
+        return self.failpoints.read()["keeper_mark"][0]
 
     def judge(self, expected, fds=None):
         """Compares with what must be; raises Trouble with the first differences."""

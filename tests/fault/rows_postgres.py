@@ -185,6 +185,29 @@ def older_files(lane, case):
     lane.pg.start()
 
 
+def empty_copy(lane, case):
+    lane.pg.stop(signal.SIGINT)
+    shutil.copytree(lane.pg.data, lane.folder + "/pg.old")
+    lane.pg.start()
+
+
+def late_ack(lane, case):
+    """A worker that has committed is about to acknowledge when that commit is taken back by an older PostgreSQL; the
+    entries are delivered to another one, which holds them when the first goes on, and dies before it has stored them."""
+    _, first = lane.stopped_with_the_rest_done()
+    lane.pg.stop(signal.SIGKILL)
+    shutil.rmtree(lane.pg.data)
+    os.rename(lane.folder + "/pg.old", lane.pg.data)
+    lane.failpoints.arm("write_begin", "stop")
+    lane.pg.start()
+    wait_until(lambda: len(lane.stopped()) == 2, 30, "another worker has the entries")
+    second, = (pid for pid in lane.stopped().values() if pid != first)
+    acks = lane.failpoints.read()["ack_reply"][0]
+    os.kill(first, signal.SIGCONT)
+    wait_until(lambda: lane.failpoints.read()["ack_reply"][0] > acks, 20, "the first one has tried to acknowledge")
+    os.kill(second, signal.SIGKILL)
+
+
 def older_dump(lane, case):
     """A dump of some time ago is restored into a new database of the same name."""
     lane.reach(case.rng.uniform(0.1, 0.6))
@@ -269,6 +292,9 @@ def cases(history, long):
         case("53", "a column renamed", renamed("alter table bsky.posts rename column langs to elsewhere",
                                                "alter table bsky.posts rename column elsewhere to langs")),
         case("55", "older files come back", older_files, rate=250),
+        case("55", "older files come back before a late ack", late_ack, prepare=empty_copy,
+             failpoints=[("ack_send", "stop", 2, 1, 0), ("write_begin", "count", 0, 0, 0),
+                         ("ack_reply", "count", 0, 0, 0), ("keeper_mark", "count", 0, 0, 0)]),
         case("55", "an older dump comes back", older_dump, rate=250),
         case("56", "synchronous_commit off", set_and_back("synchronous_commit", "off", 0.5)),
         case("56", "fsync off", fsync_off),

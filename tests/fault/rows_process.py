@@ -70,8 +70,7 @@ def claimed_meanwhile(lane, case):
     """A worker stops in its transaction; another takes its entries, stores and acknowledges them; then it goes on."""
     wait_until(lane.failpoints.fired, 20, "a worker has stopped itself")
     workers = {name: pid for name, pid in lane.pids().items() if name.startswith("worker")}
-    stopped = {name: pid for name, pid in workers.items() if state_of(pid) == "T"}
-    (name, pid), = stopped.items()
+    (name, pid), = lane.stopped().items()
     other = next(n for n in workers if n != name)
     held = lane.redis.pending_of("standpipe-w" + name[-1])
     lane.redis.claim("standpipe-w" + other[-1], held)
@@ -83,12 +82,10 @@ def claimed_meanwhile(lane, case):
     os.kill(pid, signal.SIGCONT)
 
 
-def state_of(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
+def held_while_trimmed(lane, case):
+    """A worker holds entries while everything after them is stored; no replay buffer protects them."""
+    _, pid = lane.stopped_with_the_rest_done()
+    os.kill(pid, signal.SIGKILL)
 
 
 def few_descriptors(lane, case):
@@ -244,6 +241,9 @@ def cases(history, long):
              failpoints=[("tx_commit", "stop", 3, 1, 0)]),
         case("31", "worker stopped before its ack, claimed meanwhile", claimed_meanwhile,
              failpoints=[("ack_send", "stop", 2, 1, 0)]),
+        case("K18", "entries held while the rest is trimmed", held_while_trimmed,
+             conf={"redis": {"replay_events": 0, "replay_bytes": 0}},
+             failpoints=[("write_begin", "stop", 3, 1, 0), ("keeper_mark", "count", 0, 0, 0)]),
         case("33", "fork fails", None, failpoints=[("spawn_fork", "error", 2, 4, 0)], restarts=True),
         case("33", "exec fails", None, failpoints=[("spawn_exec", "error", 2, 3, 0)]),
         case("33", "24 descriptors", few_descriptors),

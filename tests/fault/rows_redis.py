@@ -76,13 +76,34 @@ def command(*words):
 
 def emptied_while_silent(lane, case):
     """Nothing that was appended is stored yet, and no further frame will tell the reader that its stream is gone."""
+    wait_until(lambda: len(lane.pids()) == 4, 20, "every process runs")
     workers = [pid for name, pid in lane.pids().items() if name.startswith("worker")]
-    lane.reach(0)
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
     lane.reach(1)
     lane.redis.client.flushall()
     wait_until(lambda: lane.redis.client.exists(STREAM), 20, "the keeper makes the stream anew")
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+
+
+def emptied_while_held(lane, case):
+    """What is pending is not stored: it must come again."""
+    _, pid = lane.stopped_with_the_rest_done()
+    lane.redis.client.flushall()
+    wait_until(lambda: lane.redis.client.exists(STREAM), 20, "the keeper makes the stream anew")
+    os.kill(pid, signal.SIGKILL)
+
+
+def destroyed_while_silent(lane, case):
+    """The group goes while all entries wait to be delivered."""
+    wait_until(lambda: len(lane.pids()) == 4, 20, "every process runs")
+    workers = [pid for name, pid in lane.pids().items() if name.startswith("worker")]
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    lane.reach(1)
+    lane.redis.client.xgroup_destroy(STREAM, GROUP)
+    wait_until(lambda: lane.redis.client.xinfo_groups(STREAM), 20, "the keeper makes the group anew")
     for pid in workers:
         os.kill(pid, signal.SIGCONT)
 
@@ -188,6 +209,9 @@ def cases(history, long):
         case("38", "AOF damaged in the middle", damaged("middle")),
         case("39", "FLUSHALL", command("FLUSHALL")),
         case("39", "FLUSHALL while the source is silent", emptied_while_silent),
+        case("39", "FLUSHALL while a worker holds entries", emptied_while_held,
+             failpoints=[("write_begin", "stop", 3, 1, 0), ("keeper_mark", "count", 0, 0, 0)]),
+        case("39", "XGROUP DESTROY while all entries wait", destroyed_while_silent),
         case("39", "DEL stream", command("DEL", STREAM)),
         case("39", "DEL meta", command("DEL", STREAM + ":meta")),
         case("39", "XGROUP DESTROY", command("XGROUP", "DESTROY", STREAM, GROUP)),

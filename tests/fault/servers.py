@@ -201,6 +201,9 @@ class Redis:
     def pending(self):
         return self.client.xpending(STREAM, GROUP)["pending"]
 
+    def delivered(self):
+        return self.client.xinfo_groups(STREAM)[0]["last-delivered-id"].decode()
+
     def last_id(self):
         return self.client.xinfo_stream(STREAM)["last-generated-id"].decode()
 
