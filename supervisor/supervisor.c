@@ -2,6 +2,7 @@
 #include "supervisor/supervisor.h"
 
 #include "base/clock.h"
+#include "io/confine.h"
 #include "io/notify.h"
 #include "supervisor/exit_codes.h"
 
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -427,7 +427,7 @@ int supervisor_run(const struct supervisor_options *options, struct conf *conf)
 	int code;
 
 	umask(027);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	confine_memory();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	log_init("supervisor", conf->log.level_value);
 	snprintf(s.log_file, sizeof s.log_file, "%s", log_file());

@@ -206,6 +206,22 @@ standpipe_stop() {
 	standpipe_pid=
 }
 
+# free_port: one that nobody listens on now.
+free_port() {
+	perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1)->sockport'
+}
+
+# http REQUEST-LINE [HEADERS-AND-BODY]: the whole answer of $listen, as it comes.
+http() {
+	perl -MIO::Socket::INET -e '
+		my ($address, $line, $rest) = @ARGV;
+		my $s = IO::Socket::INET->new(PeerAddr => $address, Timeout => 5) or exit 1;
+		print $s "$line HTTP/1.1\r\nHost: x\r\n", $rest // "", "\r\n";
+		alarm 20;
+		local $/;
+		print <$s>' "$listen" "$@"
+}
+
 # pids_of ROLE: the supervisor's children with that role. (No process is started for it.)
 pids_of() {
 	local dir stat arguments

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "io/confine.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -91,7 +91,7 @@ int child_init(struct child *c, const char *role, int slot, struct err *err)
 
 	*c = (struct child){ .role = role, .slot = slot, .signal_fd = -1 };
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	confine_memory();
 	if (map_page(c, err) < 0)
 		return -1;
 	/* it may have died before prctl: then no signal ever comes */
@@ -101,6 +101,9 @@ int child_init(struct child *c, const char *role, int slot, struct err *err)
 		return -1;
 	snprintf(name, sizeof name, "%s-%d", role, slot);
 	log_init(name, c->conf->log.level_value);
+	/* better unconfined than not at all: some containers forbid even this */
+	if (confine_calls(role, err) < 0)
+		log_warning("child.unconfined", "error=\"%s\"", err->text);
 	stats_set(c->stats, STAT_beat_us, (uint64_t)clock_mono_us());
 	chan_send(CHAN_FD, CHAN_HELLO, (uint32_t)getpid(), NULL);
 	return 0;

@@ -124,11 +124,24 @@ static bool get_int(const config_setting_t *s, int64_t *ret)
 	return true;
 }
 
+/* A value to be shown: what stands before the @ of a URL is nobody's business. */
+static const char *without_user(const char *text, struct buf *room)
+{
+	const char *slashes = strstr(text, "://"), *at = slashes ? strrchr(slashes, '@') : NULL;
+
+	if (at)
+		buf_printf(room, "%.*s***%s", (int)(slashes + 3 - text), text, at);
+	else
+		buf_add_str(room, text);
+	return buf_str(room);
+}
+
 /* Takes a copy of the string of s if it is valid, else says what is wrong. */
 static char *get_string(struct parse *p, const struct conf_key *key, const config_setting_t *s)
 {
 	const char *text = config_setting_get_string(s);
 	int line = (int)config_setting_source_line(s);
+	struct buf shown = BUF_INIT;
 	char *copy;
 
 	if (!text) {
@@ -139,7 +152,8 @@ static char *get_string(struct parse *p, const struct conf_key *key, const confi
 		if (key->mask || !conf_key_printable(text))
 			problem(p, line, key, key->mask ? "malformed" : "has control bytes");
 		else
-			problem(p, line, key, "\"%s\" is not valid", text);
+			problem(p, line, key, "\"%s\" is not valid", without_user(text, &shown));
+		buf_done(&shown);
 		return NULL;
 	}
 	copy = strdup(text);

@@ -196,7 +196,8 @@ void conf_mask_redis_url(const char *text, struct buf *out)
 /* Is it one of the settings of libpq whose value nobody may see? */
 static bool is_secret(const char *name, size_t n)
 {
-	static const char *const secrets[] = { "password", "sslpassword", "oauth_client_secret",
+	/* "passwd" and "pass" are none, but what stands behind them is meant to be one */
+	static const char *const secrets[] = { "password", "passwd", "pass", "sslpassword", "oauth_client_secret",
 		"scram_client_key", "scram_server_key" };
 
 	for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
@@ -260,6 +261,11 @@ void conf_mask_conninfo(const char *text, struct buf *out)
 		bool secret = is_secret(p + lead, name);
 
 		n += strspn(p + n, spaces);
+		if (p[n] != '=' && name > 0) { /* the rest of a secret that was not quoted? */
+			buf_printf(out, "%.*s***", (int)lead, p);
+			p += lead + name;
+			continue;
+		}
 		n += p[n] == '=';
 		n += strspn(p + n, spaces);
 		buf_add(out, p, n);

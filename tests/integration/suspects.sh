@@ -22,7 +22,7 @@ begin() {
 tickets() {
 	mkdir -p "$T/tickets"
 	rm -f "$T"/tickets/*
-	for ((i = 0; i < $1; i++)); do : >"$T/tickets/$i"; done
+	for ((i = 0; i < $1; i++)); do echo >"$T/tickets/$i"; done
 }
 
 workers_started() {

@@ -21,7 +21,7 @@ BEGIN {
 	may["domain"] = " domain codec base "
 	may["io"] = " io codec base "
 	may["workers"] = " workers domain io codec base "
-	may["supervisor"] = " supervisor base io/conf.h io/chan.h io/notify.h "
+	may["supervisor"] = " supervisor base io/conf.h io/confine.h io/chan.h io/notify.h "
 	# commands show and repeat what a worker writes: config --sql, dead-letter retry
 	may["commands"] = " commands supervisor workers domain io codec base "
 	# the two tables: roles and commands
@@ -44,6 +44,7 @@ BEGIN {
 	own["libpq-fe.h"] = "^src/io/pg"
 	own["postgres"] = "^src/io/pg"
 	own["hiredis"] = "^src/io/stream"
+	own["seccomp.h"] = "^src/io/confine"
 	own["libconfig.h"] = "^src/io/conf"
 	own["wslay"] = "^src/io/websocket"
 	own["openssl/ssl.h"] = "^src/io/websocket"
