@@ -25,7 +25,7 @@ as_json() {
 	awk -v machine="$(machine)" -v settings="$(settings)" -v date="$(date -u +%Y-%m-%dT%H:%M:%SZ)" '
 		function q(s) { gsub(/["\\]/, "\\\\&", s); return "\"" s "\"" }
 		function put(phase, s) { body[phase] = body[phase] (body[phase] ? ", " : "") s; if (!(phase in seen)) { seen[phase] = 1; order[++n] = phase } }
-		$1 == "value" { top = top ", " q($2) ": " ($3 == "" ? "null" : $3); next }
+		$1 == "value" { if (!($2 in value)) names[++n_values] = $2; value[$2] = $3 == "" ? "null" : $3; next }
 		$2 == "seconds" || $2 == "events" || $2 == "packs" || $2 == "pack_bytes" {
 			put($1, q($2) ": " $3)
 			if ($2 == "seconds") s[$1] = $3; else if ($2 == "events" && s[$1]) put($1, q("events_per_s") ": " int($3 / s[$1]))
@@ -35,6 +35,7 @@ as_json() {
 		$2 == "cpu" { cpu[$1] = cpu[$1] (cpu[$1] ? ", " : "") q($3) ": " $4; put($1, ""); next }
 		$2 == "rss" { rss[$1] = rss[$1] (rss[$1] ? ", " : "") q($3) ": " $5; next }
 		END {
+			for (i = 1; i <= n_values; i++) top = top ", " q(names[i]) ": " value[names[i]]
 			printf "{\"date\": %s, \"machine\": %s, \"settings\": %s%s, \"phases\": {", q(date), q(machine), q(settings), top
 			for (i = 1; i <= n; i++) {
 				text = body[order[i]]; gsub(/(, )+/, ", ", text); sub(/, $/, "", text)
