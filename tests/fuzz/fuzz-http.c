@@ -40,8 +40,8 @@ static int status_of(const char *answer, size_t n)
 	if (n == 0)
 		return 0;
 	/* the version is the one that was asked for, if there was one */
-	MUST(n > 12 && memcmp(answer, "HTTP/", 5) == 0);
-	return (int)strtol(answer + 9, NULL, 10);
+	MUST(n > 12 && memcmp(answer, "HTTP/", 5) == 0 && memchr(answer, ' ', 40));
+	return (int)strtol((const char *)memchr(answer, ' ', 40), NULL, 10);
 }
 
 static void check_answer(const char *answer, size_t n, struct slice request)
