@@ -12,6 +12,8 @@ static const int64_t second_us = 1000000;
 static const int64_t backoff_first_us = 100000, backoff_max_us = 30000000, backoff_killed_us = 1000000;
 static const int64_t healthy_us = 60000000, breaker_us = 60000000;
 static const int64_t late_us = 3000000, mute_us = 30000000, abort_us = 5000000;
+/* longer than one batch with all the time limits of its statements */
+static const int64_t busy_us = 180000000;
 
 static int64_t now(const struct children *c)
 {
@@ -46,7 +48,7 @@ static enum slot_event start(struct children *c, struct slot *slot)
 {
 	slot->due_us = -1;
 	slot->late = slot->aborted = slot->stale = false;
-	slot->beat_us = now(c);
+	slot->beat_us = slot->work_us = now(c);
 	slot->stats->doing = CHILD_STARTING;
 	slot->stats->why[0] = 0;
 	slot->pid = c->ops->spawn(c->ctx, slot);
@@ -112,9 +114,11 @@ static enum slot_event trip(struct children *c, struct slot *slot)
 
 static enum slot_event abort_child(struct children *c, struct slot *slot)
 {
-	log_error("child.stuck", "child=%s pid=%d: no sign of life for %lld s, aborting it",
-		name_of(slot).text, (int)slot->pid,
-		(long long)((now(c) - slot->beat_us) / second_us));
+	bool mute = now(c) - slot->beat_us > mute_us;
+
+	log_error("child.stuck", "child=%s pid=%d: %s for %lld s, aborting it", name_of(slot).text, (int)slot->pid,
+		mute ? "no sign of life" : "busy with one piece of work",
+		(long long)((now(c) - (mute ? slot->beat_us : slot->work_us)) / second_us));
 	c->ops->kill(c->ctx, slot, SIGABRT);
 	slot->due_us = now(c) + abort_us;
 	return SLOT_EV_NONE;
@@ -356,7 +360,18 @@ void children_exited(struct children *c, struct slot *slot, int wait_status)
 	stop_step(c);
 }
 
-/* Judges the beats of a running child, and closes the breaker of a healthy one. */
+/* Notes progress; false if it has been busy without any for too long. */
+static bool gets_on(struct slot *slot, int64_t now_us)
+{
+	uint64_t work = stats_work(slot->stats);
+
+	if (slot->stats->doing != CHILD_BUSY || work != slot->work)
+		slot->work_us = now_us;
+	slot->work = work;
+	return now_us - slot->work_us <= busy_us;
+}
+
+/* Judges the beats and the progress of a running child, and closes the breaker of a healthy one. */
 static void watch(struct children *c, struct slot *slot)
 {
 	int64_t now_us = now(c), age_us = now_us - slot->beat_us;
@@ -368,7 +383,7 @@ static void watch(struct children *c, struct slot *slot)
 		log_warning("child.late", "child=%s pid=%d: no sign of life for %lld s",
 			name_of(slot).text, (int)slot->pid, (long long)(age_us / second_us));
 	}
-	if (age_us > mute_us && !slot->aborted) {
+	if ((!gets_on(slot, now_us) || age_us > mute_us) && !slot->aborted) {
 		slot->aborted = true;
 		happen(c, slot, SLOT_EV_MUTE);
 	}
@@ -390,7 +405,7 @@ void children_tick(struct children *c)
 		struct slot *slot = &c->slots[i];
 
 		if (slept)
-			slot->beat_us = now_us;
+			slot->beat_us = slot->work_us = now_us;
 		if (slot->due_us >= 0 && slot->due_us <= now_us)
 			happen(c, slot, SLOT_EV_TIMER);
 		watch(c, slot);

@@ -3,7 +3,7 @@
  * children - the supervised processes: one slot each, one state machine, one table
  *
  * A slot is wanted or not; the machine makes it so: starts, restarts after 0.1 s doubling to 30 s (with
- * jitter), asks to drain, aborts what does not beat, kills what does not end. A slot that ends more than
+ * jitter), asks to drain, aborts what does not beat or is busy without getting on, kills what does not end. A slot that ends more than
  * five times in 60 s is BROKEN: it is tried once a minute, the others keep running. One that somebody
  * else kills (SIGKILL, SIGTERM...) is not at fault: back within a second, and no breaker. One that crashes, or is
  * aborted, while its counters say that it decodes an event leaves that event there as a suspect.
@@ -29,7 +29,7 @@ struct event;
 	X(READY)   /* said so */                                                                   \
 	X(EXITED)                                                                                  \
 	X(TRIPPED) /* exited, once too often */                                                    \
-	X(MUTE)	   /* no beat for too long */                                                      \
+	X(MUTE)	   /* no beat, or no progress, for too long */                                                      \
 	X(TIMER)   /* due_us has passed */
 
 enum slot_event {
@@ -55,6 +55,8 @@ struct slot {
 	bool late, aborted;
 	bool killed; /* its last process was ended by somebody else's signal */
 	int64_t ready_us, beat_us;
+	int64_t work_us; /* when it last got on: any counter moved, or it was not busy */
+	uint64_t work;
 	int64_t due_us; /* of TIMER; -1: none */
 	int64_t backoff_us;
 	int64_t failures_us[CHILDREN_MAX_FAILURES + 1]; /* ring of the last ones */

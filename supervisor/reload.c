@@ -53,6 +53,7 @@ static unsigned compare(struct supervisor *s, struct conf *conf)
 			"config.refused", "the lines above need a restart; the old values stay");
 	}
 	log_lines(LOG_NOTICE, "config.changed", &changed);
+	s->reload.changed |= changed.n > 0;
 	buf_done(&fixed);
 	buf_done(&changed);
 	return owners;
@@ -146,8 +147,6 @@ static void read_again(struct supervisor *s)
 			"SIGHUP again; the old one stays in force");
 	} else if (reload_apply(s, conf, &err) < 0) {
 		log_error("config.kept", "%s: the old one stays in force", err.text);
-	} else {
-		s->reload.changed = true;
 	}
 	buf_done(&problems);
 }
@@ -163,6 +162,7 @@ static struct slot *next_stale(struct supervisor *s)
 void reload_step(struct supervisor *s)
 {
 	struct reload *r = &s->reload;
+	uint64_t repeats;
 
 	if (!r->active || s->stopping)
 		return;
@@ -185,6 +185,12 @@ void reload_step(struct supervisor *s)
 		return;
 	if (r->changed)
 		log_notice("config.reloaded", "workers=%d", (int)s->conf->workers.count);
+	else if (!s->page->reload_failed && complaint_due(&r->unchanged, &repeats))
+		log_notice("config.unchanged", "repeats=%llu: the file says what is in force",
+			(unsigned long long)repeats);
 	r->active = r->changed = false;
-	notify_send("READY=1");
+	if (s->page->reload_failed)
+		notify_send("READY=1\nSTATUS=configuration not reloaded: see the log; the old one is in force");
+	else
+		notify_send("READY=1");
 }

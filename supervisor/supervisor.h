@@ -37,6 +37,7 @@ struct reload {
 	bool wanted; /* a SIGHUP that was not served yet */
 	bool active, changed;
 	struct slot *current; /* being replaced; the next only when it is READY */
+	struct complaint unchanged;
 };
 
 struct progress {

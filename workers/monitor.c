@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ enum {
 	LIFE_S = 10,
 	RETRY_US = 1000000,
 	SAMPLE_US = 1000000,
+	NICENESS = 10,
 	SERVED = EVHTTP_REQ_GET | EVHTTP_REQ_HEAD,
 	/* these get a 405, all others a 501 */
 	UNDERSTOOD = SERVED | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
@@ -401,6 +403,8 @@ int monitor_main(struct child *c)
 	struct err err;
 	int code = 0;
 
+	/* whatever HTTP clients want, the pipeline comes first */
+	setpriority(PRIO_PROCESS, 0, NICENESS);
 	if (monitor_init(&m, c, &err) < 0) {
 		log_error("monitor.not_started", "error=\"%s\"", err.text);
 		code = 70;

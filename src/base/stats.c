@@ -56,6 +56,16 @@ uint64_t stats_mark_get(const struct stats_page *page, uint64_t epoch, uint64_t 
 	return atomic_load_explicit(&mark->key, memory_order_acquire) == key ? at_us : 0;
 }
 
+uint64_t stats_work(const struct stats_slot *s)
+{
+	uint64_t work = 0;
+
+	for (int i = 0; i < N_STATS; i++)
+		if (stats_info[i].kind[0] == 'c' && i != STAT_log_dropped)
+			work += stats_get(s, (enum stats_id)i);
+	return work;
+}
+
 uint64_t stats_total(const struct stats_page *page, enum stats_id stat)
 {
 	int gauge = strcmp(stats_info[stat].kind, "gauge") == 0;

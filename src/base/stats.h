@@ -202,6 +202,8 @@ static inline void stats_decoded(struct stats_slot *s)
 
 /* A signal that a process brings upon itself: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT. */
 bool stats_is_crash(int signal);
+/* Changes whenever the slot's process gets on with its work: the sum of its counters. */
+uint64_t stats_work(const struct stats_slot *s);
 /* Sum (counters) or maximum (gauges) over all slots. */
 uint64_t stats_total(const struct stats_page *page, enum stats_id stat);
 

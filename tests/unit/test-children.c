@@ -1,107 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/children.h"
+#include "children_world.h"
 
-#include "tap.h"
-
-#include <signal.h>
 #include <sys/wait.h>
-
-enum { EXITED_0 = 0, CRASHED = SIGSEGV }; /* wait statuses */
-
-/* Processes and clock as the test wants them. */
-struct world {
-	struct children c;
-	struct stats_page page;
-	int64_t now_us;
-	pid_t next_pid;
-	int n_spawned, n_drains, last_signal, n_kills;
-	bool refuse_spawn;
-};
-
-static const int64_t second_us = 1000000;
-
-static pid_t spawn(void *ctx, struct slot *slot)
-{
-	struct world *w = ctx;
-
-	(void)slot;
-	if (w->refuse_spawn)
-		return -1;
-	w->n_spawned++;
-	return w->next_pid++;
-}
-
-static void kill_it(void *ctx, struct slot *slot, int signal)
-{
-	struct world *w = ctx;
-
-	if (!slot->pid) {
-		printf("Bail out! killing a process that is not there\n");
-		exit(1);
-	}
-	w->last_signal = signal;
-	w->n_kills++;
-}
-
-static void drain(void *ctx, struct slot *slot)
-{
-	(void)slot;
-	((struct world *)ctx)->n_drains++;
-}
-
-static int64_t now_us(void *ctx)
-{
-	return ((struct world *)ctx)->now_us;
-}
-
-static const struct children_ops ops = { spawn, kill_it, drain, now_us };
-
-/* One reader, two workers, one keeper; wanted if `up`. */
-static struct world *world_new(bool up)
-{
-	static const char *const roles[] = { "reader", "worker", "worker", "keeper" };
-	static const int indices[] = { 0, 1, 1, 2 }, numbers[] = { 0, 0, 1, 0 };
-	struct world *w = calloc(1, sizeof *w);
-
-	if (!w)
-		abort();
-	w->now_us = 1000 * second_us;
-	w->next_pid = 100;
-	children_init(&w->c, &ops, w);
-	w->c.drain_timeout_us = 25 * second_us;
-	for (int i = 0; i < 4; i++) {
-		struct slot *slot =
-			children_add(&w->c, roles[i], indices[i], numbers[i], &w->page.slots[i]);
-
-		children_want(&w->c, slot, up);
-	}
-	return w;
-}
-
-static void say(struct world *w, struct slot *slot, enum chan_type type, uint32_t value)
-{
-	struct chan_msg msg = { .type = type, .value = value };
-
-	children_heard(&w->c, slot, &msg);
-}
-
-/* Lets time pass in steps of at most a second, with beats of everybody who runs. */
-static void pass(struct world *w, int64_t us, bool beats)
-{
-	int64_t until_us = w->now_us + us;
-
-	while (w->now_us < until_us) {
-		int64_t due_us = children_due_us(&w->c);
-
-		w->now_us = due_us <= w->now_us ? w->now_us + 1000
-			: due_us < until_us     ? due_us
-						: until_us;
-		for (int i = 0; beats && i < w->c.n; i++)
-			if (w->c.slots[i].pid)
-				say(w, &w->c.slots[i], CHAN_BEAT, CHILD_IDLE);
-		children_tick(&w->c);
-	}
-}
 
 static void test_start(void)
 {
@@ -228,6 +128,45 @@ static void test_mute(void)
 	ok(w->n_kills == 2, "which is not repeated");
 	children_exited(&w->c, reader, CRASHED);
 	ok(reader->state == SLOT_BACKOFF, "and then it is restarted");
+	free(w);
+}
+
+/* Beats go on, but one batch never ends: a thread that beats would lie, the work loop does not, yet it may hang in
+ * PostgreSQL for ever. */
+static void test_no_progress(void)
+{
+	struct world *w = world_new(true);
+	struct slot *worker = &w->c.slots[1];
+
+	for (int i = 0; i < 170; i++) {
+		pass(w, second_us, true);
+		say(w, worker, CHAN_BEAT, CHILD_BUSY);
+	}
+	ok(w->n_kills == 0, "170 s, now and then idle: nothing happens");
+	for (int i = 0; i < 500; i++) {
+		w->now_us += second_us;
+		say(w, worker, CHAN_BEAT, CHILD_BUSY);
+		for (int j = 0; j < 4; j++)
+			if (j != 1)
+				say(w, &w->c.slots[j], CHAN_BEAT, CHILD_IDLE);
+		if (i % 100 == 0)
+			stats_add(worker->stats, STAT_batches_committed, 1);
+		children_tick(&w->c);
+	}
+	ok(w->n_kills == 0, "busy for long, but it gets on");
+	for (int i = 0; i < 90 && w->n_kills == 0; i++) {
+		w->now_us += second_us;
+		for (int j = 0; j < 4; j++)
+			say(w, &w->c.slots[j], CHAN_BEAT, j == 1 ? CHILD_BUSY : CHILD_IDLE);
+		children_tick(&w->c);
+	}
+	ok(w->n_kills == 1 && w->last_signal == SIGABRT, "180 s on one batch: SIGABRT");
+	w->now_us += 6 * second_us;
+	say(w, worker, CHAN_BEAT, CHILD_BUSY);
+	children_tick(&w->c);
+	ok(w->n_kills == 2 && w->last_signal == SIGKILL, "then SIGKILL, though it beats");
+	children_exited(&w->c, worker, SIGKILL);
+	ok(worker->state == SLOT_BACKOFF && strstr(worker->stats->last_exit, "was stuck"), "and it is restarted, with the reason");
 	free(w);
 }
 
@@ -475,6 +414,7 @@ int main(void)
 	test_killed_from_outside();
 	test_suspect();
 	test_mute();
+	test_no_progress();
 	test_due();
 	test_own_sleep();
 	test_drain();
