@@ -43,7 +43,7 @@ static const struct script_word {
 	{ "UNPREPARED", STREAM_E_UNPREPARED,
 		"is not prepared yet: the keeper does that; is it running?" },
 	{ "FOREIGN", STREAM_E_UNPREPARED,
-		"has a head that standpipe did not write: the keeper sets it back; is it running?" },
+		"has another head than standpipe left there: the keeper mends it; is it running?" },
 	{ "MOVED", STREAM_E_MOVED,
 		"has another head than expected: the position must be derived anew" },
 };

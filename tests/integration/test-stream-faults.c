@@ -254,6 +254,25 @@ static void test_meta_lost(struct stream_fixture *f)
 		"a lost meta hash is made from the newest pack; all after the watermark comes again");
 }
 
+static void test_stream_deleted(struct stream_fixture *f)
+{
+	struct stream_state state;
+
+	half_done(f);
+	direct(f, "DEL events");
+	ok(stream_get_state(f->s, &state, &f->err) == STREAM_E_UNPREPARED,
+		"nobody derives a position from a stream that was deleted");
+	ok(prepare(f) == PREPARED_NEW && stream_get_state(f->s, &state, &f->err) == STREAM_OK &&
+			stream_id_cmp(state.head, f->base.watermark) == 0,
+		"until it is made anew at the watermark");
+	direct(f, "DEL events");
+	direct(f, "XADD events 1-1 a b");
+	ok(stream_get_state(f->s, &state, &f->err) == STREAM_E_UNPREPARED && prepare(f) == PREPARED_NEW &&
+			stream_get_state(f->s, &state, &f->err) == STREAM_OK &&
+			stream_id_cmp(state.head, f->base.watermark) == 0,
+		"also if somebody else was quicker to make it");
+}
+
 static void test_foreigners(struct stream_fixture *f)
 {
 	struct stream_watermark w;
@@ -317,6 +336,7 @@ int main(void)
 	test_password(&f);
 	test_went_back(&f);
 	test_meta_lost(&f);
+	test_stream_deleted(&f);
 	test_foreigners(&f);
 	stream_free(f.s);
 	stop_redis(&f);
