@@ -86,7 +86,9 @@ const struct pg_stmt sql_ledger = { "ledger",
 	"SELECT epoch, seq, prev_epoch, prev_seq, first_ordinal, n_events, redelivered, counts::integer[]\n"
 	"FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::integer[], $8::text[])\n"
 	"  AS u (epoch, seq, prev_epoch, prev_seq, first_ordinal, n_events, redelivered, counts)\n"
-	"ON CONFLICT (epoch, seq) DO UPDATE SET redelivered = t.redelivered + 1 + excluded.redelivered" };
+	/* the numbers that Redis has now, should it have numbered anew: they meet at the end of the pack */
+	"ON CONFLICT (epoch, seq) DO UPDATE SET redelivered = t.redelivered + 1 + excluded.redelivered,\n"
+	"  first_ordinal = excluded.first_ordinal + excluded.n_events - t.n_events" };
 
 /* Rows made for a part of a pack, or for no pack at all: should the rest never come from here, they are counted. */
 const struct pg_stmt sql_ledger_part = { "ledger_part",

@@ -12,7 +12,8 @@
 	X(4, 004_feed)                                                                             \
 	X(5, 005_purge)                                                                            \
 	X(6, 006_suspects)                                                                         \
-	X(7, 007_ledger)
+	X(7, 007_ledger)                                                                           \
+	X(8, 008_chain)
 
 /* The assembler copies the file's bytes; the NUL behind them makes them a string. */
 #define X(number, file)                                                                            \
