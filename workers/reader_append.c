@@ -12,9 +12,10 @@
 
 enum {
 	MAX_BATCH_PACKS = 64,
-	MAX_BATCH_BYTES = 1 << 20,
-	QUEUE_HIGH_BYTES = 4 << 20, /* waiting for Redis: stop reading the source */
-	QUEUE_LOW_BYTES = 2 << 20,
+	/* 25 full packs. More would save nothing and be held three times: queued, formatted, in the socket. */
+	MAX_BATCH_BYTES = 1 << 19,
+	QUEUE_HIGH_BYTES = 2 << 20, /* waiting for Redis: stop reading the source */
+	QUEUE_LOW_BYTES = 1 << 20,
 	FLUSH_US = 5000,         /* no event waits longer for company */
 	FLUSH_SPACING_US = 1000, /* a drained socket makes no more than one append in this time */
 	FULL_RETRY_US = 500000,

@@ -158,8 +158,8 @@ latencies() {
 
 # Is every record in the database what the recording's generator says, and nothing else there?
 buffer_compare() {
-	sed -E 's/^\{"did":"([^"]*)","collection":"([^"]*)","rkey":"([^"]*)","cid":"([^"]*)".*/\1\t\2\t\3\t\4/' \
-		"$recording.records.jsonl" >"$T/want"
+	# {"did":"...","collection":"...","rkey":"...","cid":"...",...
+	cut -d '"' -f 4,8,12,16 --output-delimiter=$'\t' "$recording.records.jsonl" >"$T/want"
 	psql -XAtq -v ON_ERROR_STOP=1 <<-SQL
 		create temp table want (did text, collection text, rkey text, cid text);
 		\copy want from '$T/want'
