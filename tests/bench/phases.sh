@@ -141,7 +141,7 @@ latency_of() {
 latencies() {
 	local rate
 
-	recording "$frames"
+	recording $((frames > 5000 * latency_seconds ? frames : 5000 * latency_seconds))
 	pg_again track_commit_timestamp=on
 	for rate in 500 2000 5000; do
 		latency "$rate"
