@@ -29,59 +29,6 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h ^ h >> 29;
 }
 
-static void list_place(struct merged_list *l, void *item, uint64_t hash)
-{
-	unsigned i = (unsigned)hash & (l->n_slots - 1);
-
-	while (l->slots[i])
-		i = (i + 1) & (l->n_slots - 1);
-	l->slots[i] = item;
-}
-
-/* Makes room for one more item, rehashing with the given function. */
-static void list_room(struct merged_list *l, struct arena *arena, uint64_t (*hash_of)(const void *))
-{
-	void **items, **slots;
-
-	if (l->n < l->cap)
-		return;
-	l->cap = l->cap ? l->cap * 2 : 64;
-	l->n_slots = (unsigned)l->cap * 2;
-	items = arena_alloc(arena, (size_t)l->cap * sizeof *items);
-	slots = arena_zalloc(arena, l->n_slots, sizeof *slots);
-	if (l->n)
-		memcpy(items, l->items, (size_t)l->n * sizeof *items);
-	l->items = items;
-	l->slots = slots;
-	for (int i = 0; i < l->n; i++)
-		list_place(l, items[i], hash_of(items[i]));
-}
-
-/* The item equal to `key`, or a new zeroed-and-copied one (then *ret_new). */
-static void *list_get(struct merged_list *l, struct arena *arena, const void *key, size_t size,
-	uint64_t (*hash_of)(const void *), bool (*same)(const void *, const void *), bool *ret_new)
-{
-	uint64_t hash = hash_of(key);
-	unsigned i;
-	void *item;
-
-	list_room(l, arena, hash_of);
-	i = (unsigned)hash & (l->n_slots - 1);
-	while (l->slots[i]) {
-		if (same(l->slots[i], key)) {
-			*ret_new = false;
-			return l->slots[i];
-		}
-		i = (i + 1) & (l->n_slots - 1);
-	}
-	item = arena_alloc(arena, size);
-	memcpy(item, key, size);
-	l->slots[i] = item;
-	l->items[l->n++] = item;
-	*ret_new = true;
-	return item;
-}
-
 static uint64_t record_hash(const void *p)
 {
 	const struct merged_record *r = p;
@@ -125,7 +72,7 @@ static struct merged_actor *actor_of(struct merge *m, int64_t id, struct slice d
 	struct merged_actor key = { .id = id, .did = did };
 	bool is_new;
 
-	return list_get(&m->actors, m->arena, &key, sizeof key, actor_hash, actor_same, &is_new);
+	return merge_list_get(&m->actors, m->arena, &key, sizeof key, actor_hash, actor_same, &is_new);
 }
 
 /* ---- outcomes ---- */
@@ -179,6 +126,7 @@ static bool counts_from(struct position now, struct position have)
 static void join_record(struct merge *m, int c, struct merged_record *have, const struct merged_record *now)
 {
 	int order = version_cmp(now, have), loser = now->pack;
+	bool fresh = have->fresh || now->fresh;
 
 	if (order > 0 || !RULE(batch_merge_order)) {
 		loser = have->pack;
@@ -189,6 +137,7 @@ static void join_record(struct merge *m, int c, struct merged_record *have, cons
 		have->pack = now->pack;
 	}
 	have->said_by = now->said_by;
+	have->fresh = fresh;
 	merge_outcomes(m, loser, c)[order ? LEDGER_STALE : LEDGER_UNCHANGED]++;
 }
 
@@ -224,7 +173,7 @@ static void add_op(struct merge *m, const struct batch_event *be, int64_t actor,
 	int c = collection_find(o->collection);
 	struct merged_record now = { .rkey = ident_rkey(m->ident, o->rkey), .actor = actor,
 		.nsid = o->collection, .did = be->e.did, .rev = be->e.rev, .at = { be->epoch, be->e.seq },
-		.pack = be->pack, .said_by = be };
+		.fresh = o->action == OP_CREATE, .pack = be->pack, .said_by = be };
 	struct merged_record *have;
 	enum cbor_status status;
 	bool is_new;
@@ -245,13 +194,15 @@ static void add_op(struct merge *m, const struct batch_event *be, int64_t actor,
 		now.cid = slice_of(o->cid, sizeof o->cid);
 		now.record = o->record;
 	}
-	have = list_get(&m->records[c], m->arena, &now, sizeof now, record_hash, record_same, &is_new);
+	have = merge_list_get(&m->records[c], m->arena, &now, sizeof now, record_hash, record_same, &is_new);
 	if (is_new)
 		return;
-	if (RULE(last_op) && have->said_by == be)
+	if (RULE(last_op) && have->said_by == be) {
+		have->fresh |= now.fresh;
 		merge_outcomes(m, be->pack, c)[LEDGER_STALE]++;
-	else
+	} else {
 		join_record(m, c, have, &now);
+	}
 }
 
 /* Is this the repo's newest commit? One whose ops are refused for its rev is none. */
@@ -397,7 +348,7 @@ static void add_event(struct merge *m, const struct batch_event *be)
 static void need_key(struct merge *m, const struct merged_key *key)
 {
 	bool is_new;
-	struct merged_key *have = list_get(&m->keys, m->arena, key, sizeof *key, key_hash, key_same, &is_new);
+	struct merged_key *have = merge_list_get(&m->keys, m->arena, key, sizeof *key, key_hash, key_same, &is_new);
 
 	have->own |= key->own;
 }
@@ -424,6 +375,8 @@ static int record_order(const void *a, const void *b)
 	const struct merged_record *x = *(void *const *)a, *y = *(void *const *)b;
 	int r = slice_cmp(x->nsid, y->nsid);
 
+	if (x->fresh != y->fresh)
+		return x->fresh ? -1 : 1;
 	if (r)
 		return r;
 	if (x->rkey != y->rkey)
@@ -449,10 +402,11 @@ static int key_order(const void *a, const void *b)
 	return (int)x->kind - (int)y->kind;
 }
 
-static void sort_list(struct merged_list *l, int (*order)(const void *, const void *))
+static void sort_records(struct merged_list *l)
 {
-	if (l->n > 1)
-		qsort(l->items, (size_t)l->n, sizeof *l->items, order);
+	merge_list_sort(l, record_order);
+	while (l->n_fresh < l->n && ((struct merged_record *)l->items[l->n_fresh])->fresh)
+		l->n_fresh++;
 }
 
 void merge_row(struct merge *m, int c, const struct merged_record *r, struct buf *scratch, struct row *ret)
@@ -470,8 +424,8 @@ void merge_row(struct merge *m, int c, const struct merged_record *r, struct buf
 
 void merge_sort_needs(struct merge *m)
 {
-	sort_list(&m->actors, actor_order);
-	sort_list(&m->keys, key_order);
+	merge_list_sort(&m->actors, actor_order);
+	merge_list_sort(&m->keys, key_order);
 }
 
 void merge_events(struct merge *m, struct arena *arena, const struct ident *ident,
@@ -491,5 +445,5 @@ void merge_events(struct merge *m, struct arena *arena, const struct ident *iden
 		decoded(m);
 	}
 	for (int c = 0; c < n_collections; c++)
-		sort_list(&m->records[c], record_order);
+		sort_records(&m->records[c]);
 }

@@ -5,7 +5,8 @@
  * One entry per record, actor, key: the join of everything the events say of it (newest version, where it
  * was seen first, newest account state). Joining is associative, commutative and idempotent, so batch borders,
  * order and repetition do not matter; the statements join the result with what is stored in the same way.
- * Every list ends sorted by its primary key: two workers then lock rows in the same order.
+ * Every list ends sorted by its primary key, of records the fresh ones first: two workers then lock rows in the
+ * same order.
  * Owns: nothing; everything lives in the arena given. Must not know: PostgreSQL.
  */
 #ifndef WORKERS_MERGE_H
@@ -14,6 +15,7 @@
 #include "domain/ident.h"
 #include "domain/row.h"
 #include "workers/batch.h"
+#include "workers/merge_list.h"
 
 struct position {
 	uint64_t epoch, seq;
@@ -26,6 +28,7 @@ struct merged_record {
 	uint64_t rev;
 	struct slice cid; /* empty: deleted */
 	struct position at;
+	bool fresh; /* created by one of the events, so hardly any other worker has it in hand */
 	int pack; /* that supplied the newest version at this position */
 	const struct batch_event *said_by; /* the event that spoke of it last, newest or not */
 };
@@ -56,14 +59,6 @@ struct merged_dead {
 	const char *class;
 	struct slice reason, did, collection, rkey, bytes;
 	char sqlstate[6];
-};
-
-/* An open hash over entries of one list; entries keep their place in the list. */
-struct merged_list {
-	void **items;
-	int n, cap;
-	void **slots;
-	unsigned n_slots; /* a power of two */
 };
 
 struct merge {

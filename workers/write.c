@@ -114,7 +114,7 @@ static void count(struct writer *w, const struct write_sent *sent, const struct 
 
 	for (int i = 0; i < sent->n_upserts; i++) {
 		changed += (uint64_t)o->affected[sent->first_upsert + i];
-		rows += (uint64_t)sent->upsert_rows[i];
+		rows += (uint64_t)(sent->upserts[i].to - sent->upserts[i].from);
 	}
 	stats_add(w->stats, STAT_rows_changed, changed);
 	stats_add(w->stats, STAT_rows_unchanged, rows - changed);

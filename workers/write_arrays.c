@@ -49,24 +49,24 @@ static void put_common(struct pg_array *a, const struct collection *c, const str
 	put_text(a, r->rkey_text);
 }
 
-/* Every record of one collection, as arrays. */
-static struct params *record_params(struct writer *w, struct merge *m, int c)
+/* A range of records as arrays. */
+static struct params *record_params(struct writer *w, struct merge *m, const struct write_range *range)
 {
-	const struct collection *col = &collections[c];
-	const struct merged_list *l = &m->records[c];
+	const struct collection *col = &collections[range->c];
+	const struct merged_list *l = &m->records[range->c];
 	struct stored_column stored[STORED_MAX];
 	struct params *p = params_new(w);
 	int n_common = sql_common_columns(col, stored), n;
 	struct row row;
 
 	for (int i = 0; i < n_common; i++)
-		params_add(w, p, pg_types[stored[i].type], l->n);
+		params_add(w, p, pg_types[stored[i].type], range->to - range->from);
 	n = collection_stored(col, stored);
 	for (int i = 0; i < n; i++)
-		params_add(w, p, pg_types[stored[i].type], l->n);
-	for (int i = 0; i < l->n; i++) {
+		params_add(w, p, pg_types[stored[i].type], range->to - range->from);
+	for (int i = range->from; i < range->to; i++) {
 		put_common(p->a, col, l->items[i]);
-		merge_row(m, c, l->items[i], &w->scratch, &row);
+		merge_row(m, range->c, l->items[i], &w->scratch, &row);
 		for (int j = 0; j < n; j++)
 			put_datum(&p->a[n_common + j], &row.cols[j]);
 	}
@@ -259,27 +259,40 @@ static void queue_targets(struct writer *w, const struct params *actors, const s
 	pg_tx_commit(w->pg);
 }
 
+static void add_range(struct write_sent *sent, int c, int from, int to)
+{
+	if (from < to)
+		sent->upserts[sent->n_upserts++] = (struct write_range){ c, from, to };
+}
+
+/* Records that were only updated or deleted come behind all that were created: the worker that writes the events
+ * just before these may have created them and not committed yet. Whoever has to wait for it then has little left
+ * to do (measured: with both in one statement, two workers that catch up wait a fifth of their time). */
+static void plan_upserts(const struct merge *m, struct write_sent *ret)
+{
+	ret->n_upserts = 0;
+	for (int c = 0; c < n_collections; c++)
+		add_range(ret, c, 0, m->records[c].n_fresh);
+	for (int c = 0; c < n_collections; c++)
+		add_range(ret, c, m->records[c].n_fresh, m->records[c].n);
+}
+
 void write_queue(struct writer *w, struct merge *m, struct write_sent *ret)
 {
-	struct params *records[32], *actors;
+	struct params *records[64], *actors;
 	int n_sent = 0;
 
-	for (int c = 0; c < n_collections; c++)
-		records[c] = m->records[c].n ? record_params(w, m, c) : NULL;
+	plan_upserts(m, ret);
+	for (int i = 0; i < ret->n_upserts; i++)
+		records[i] = record_params(w, m, &ret->upserts[i]);
 	merge_sort_needs(m);
 	actors = actor_params(w, m);
 	queue_targets(w, actors, key_params(w, m), &n_sent, ret);
 	pg_tx_begin(w->pg, false);
 	params_send(w, &n_sent, &sql_actors_check, actors);
 	ret->first_upsert = n_sent;
-	ret->n_upserts = 0;
-	for (int c = 0; c < n_collections; c++) {
-		if (!records[c])
-			continue;
-		ret->upsert_of[ret->n_upserts] = c;
-		ret->upsert_rows[ret->n_upserts++] = m->records[c].n;
-		params_send(w, &n_sent, &w->sql.upsert[c], records[c]);
-	}
+	for (int i = 0; i < ret->n_upserts; i++)
+		params_send(w, &n_sent, &w->sql.upsert[ret->upserts[i].c], records[i]);
 	ret->pending_done = params_send(w, &n_sent, &sql_pending_done, own_key_params(w, m));
 	params_send(w, &n_sent, &sql_repos, repo_params(w, m));
 	params_send(w, &n_sent, &sql_repo_syncs, repo_sync_params(w, m));

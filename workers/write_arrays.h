@@ -9,10 +9,16 @@
 
 #include "workers/write.h"
 
+/* Records [from, to) of the sorted list of collections[c]. */
+struct write_range {
+	int c, from, to;
+};
+
 /* Where in the pipeline each statement went (-1: not sent), to read its outcome. */
 struct write_sent {
 	int keys, pending_done, dead_letters;
-	int first_upsert, n_upserts, upsert_rows[32], upsert_of[32]; /* rows, and index into collections[] */
+	int first_upsert, n_upserts;
+	struct write_range upserts[64];
 };
 
 /* Takes the rows of m and queues both transactions on w->pg, the second without its end. */

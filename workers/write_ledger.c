@@ -24,29 +24,31 @@ static void count_fate(struct merge *m, int c, const struct merged_record *r, en
 }
 
 /* Every row was written. */
-static void count_written(struct merge *m, int c, const struct pg_result *rows)
+static void count_written(struct merge *m, const struct write_range *range, const struct pg_result *rows)
 {
-	for (int i = 0; i < m->records[c].n; i++)
-		count_fate(m, c, m->records[c].items[i],
-			pg_int8(rows, i, 0) ? SQL_FATE_INSERTED : SQL_FATE_UPDATED);
+	for (int i = range->from; i < range->to; i++)
+		count_fate(m, range->c, m->records[range->c].items[i],
+			pg_int8(rows, i - range->from, 0) ? SQL_FATE_INSERTED : SQL_FATE_UPDATED);
 }
 
-static struct params *fate_params(struct writer *w, const struct merge *m, int c)
+static struct params *fate_params(struct writer *w, const struct merge *m, const struct write_range *range)
 {
-	const struct merged_list *l = &m->records[c];
+	const struct merged_list *l = &m->records[range->c];
+	const char *nsid = collections[range->c].nsid;
+	int n = range->to - range->from;
 	struct params *p = params_new(w);
 	struct pg_array *a;
 
-	if (!collections[c].nsid)
-		params_add(w, p, PG_TEXT, l->n);
+	if (!nsid)
+		params_add(w, p, PG_TEXT, n);
 	for (int i = 0; i < 3; i++)
-		params_add(w, p, PG_INT8, l->n);
-	params_add(w, p, PG_BYTEA, l->n);
-	for (int i = 0; i < l->n; i++) {
+		params_add(w, p, PG_INT8, n);
+	params_add(w, p, PG_BYTEA, n);
+	for (int i = range->from; i < range->to; i++) {
 		const struct merged_record *r = l->items[i];
 
 		a = p->a;
-		if (!collections[c].nsid)
+		if (!nsid)
 			pg_array_bytes(a++, r->nsid);
 		pg_array_int(a++, r->rkey);
 		pg_array_int(a++, r->actor);
@@ -59,18 +61,22 @@ static struct params *fate_params(struct writer *w, const struct merge *m, int c
 bool write_count_rows(struct writer *w, struct merge *m, const struct write_sent *sent, const struct pg_outcome *o,
 	struct write_fates *ret)
 {
-	*ret = (struct write_fates){ 0 };
-	for (int i = 0; i < sent->n_upserts; i++) {
-		int c = sent->upsert_of[i], place = sent->first_upsert + i;
+	struct params *p;
 
-		if (o->affected[place] == sent->upsert_rows[i]) {
-			count_written(m, c, o->rows[place]);
+	ret->n = 0;
+	for (int i = 0; i < sent->n_upserts; i++) {
+		const struct write_range *range = &sent->upserts[i];
+		int place = sent->first_upsert + i;
+
+		if (o->affected[place] == range->to - range->from) {
+			count_written(m, range, o->rows[place]);
 			continue;
 		}
 		if (!ret->n)
 			pg_tx_resume(w->pg);
-		pg_tx_add(w->pg, &w->sql.fate[c], fate_params(w, m, c)->p, collections[c].nsid ? 4 : 5);
-		ret->of[ret->n++] = c;
+		p = fate_params(w, m, range);
+		pg_tx_add(w->pg, &w->sql.fate[range->c], p->p, p->n);
+		ret->of[ret->n++] = *range;
 	}
 	if (ret->n)
 		pg_tx_hold(w->pg);
@@ -80,14 +86,15 @@ bool write_count_rows(struct writer *w, struct merge *m, const struct write_sent
 void write_count_fates(struct merge *m, const struct write_fates *fates, const struct pg_outcome *o)
 {
 	for (int i = 0; i < fates->n; i++) {
-		const struct merged_list *l = &m->records[fates->of[i]];
+		const struct write_range *range = &fates->of[i];
+		const struct merged_list *l = &m->records[range->c];
 		int n = o->rows[i] ? pg_rows(o->rows[i]) : 0;
 
 		for (int j = 0; j < n; j++) {
-			int64_t at = pg_int8(o->rows[i], j, 0) - 1;
+			int64_t at = range->from + pg_int8(o->rows[i], j, 0) - 1;
 
-			assert(at >= 0 && at < l->n);
-			count_fate(m, fates->of[i], l->items[at], (enum sql_fate)pg_int8(o->rows[i], j, 1));
+			assert(at >= range->from && at < range->to);
+			count_fate(m, range->c, l->items[at], (enum sql_fate)pg_int8(o->rows[i], j, 1));
 		}
 	}
 }

@@ -10,9 +10,10 @@
 
 #include "workers/write_arrays.h"
 
-/* Collections of the look-ups, in the order of the pipeline. */
+/* What the look-ups are about, in the order of the pipeline. */
 struct write_fates {
-	int n, of[32];
+	int n;
+	struct write_range of[64];
 };
 
 /* True if look-ups are queued: they want to be run, and then counted. */

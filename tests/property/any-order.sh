@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# seconds: 400
 # Any order, any number of times, any number of workers: the same database. Arguments go to test-any-order,
 # e.g. --seed N from a failure. (Arguments: see test-any-order.)
 . "$(dirname "$0")/../lib.sh"
