@@ -44,6 +44,7 @@ class Case:
     prepare: typing.Callable = None  # (lane, case): before standpipe starts
     n_processes: int = 4
     count_fds: bool = True
+    numbered: bool = True           # the stream is not made anew: ordinals go on
 
     def run(self, lane):
         self.rng = random.Random(f"{self.seed} {self.row} {self.name}")
@@ -60,7 +61,7 @@ class Case:
             self.act(lane, self)
         lane.finish(self.history, self.within, self.restarts, self.n_processes)
         fds = {**self.history.fds, "supervisor": self.history.fds["supervisor"] + self.n_processes - 4}
-        lane.judge(self.expected or self.history, fds if self.count_fds else None)
+        lane.judge(self.expected or self.history, fds if self.count_fds else None, self.numbered)
         lane.stop()
         lane.clean = not self.dirty
 
@@ -128,6 +129,42 @@ def seq_of(frame):
     if head < 0x18:
         return head
     return int.from_bytes(rest[:sizes[head]], "big") if head in sizes else 0
+
+
+@dataclasses.dataclass
+class TwoParts(History):
+    """A relay that lost its frames between two parts: a gap, announced or not."""
+    later: str = ""
+
+    def switch(self, lane):
+        """After the first part is in the stream: the relay comes back with the second one."""
+        wait_until(lambda: int(lane.redis.last_id().split("-")[1]) == self.first_last, 40, "the first part is read")
+        lane.relay.stop()
+        lane.relay.start(self.later, "--silent", again=True)
+
+
+def two_parts(tools, folder, seed):
+    first = generate(tools, folder, "early", seed, 150)
+    later = generate(tools, folder, "later", seed + 1, 150, "--seq0", "1000")
+    found = TwoParts("two parts", first.frames, later.last, 300, later=later.frames)
+    found.first_last = first.last
+    return found
+
+
+def learn_two_parts(history, lane):
+    """The run without a fault; the gap is exactly what lies between the parts."""
+    lane.fresh()
+    lane.relay.start(history.frames)
+    lane.configure()
+    lane.start()
+    history.switch(lane)
+    wait_until(lambda: lane.committed(history.last) and len(lane.pids()) == 4, 60, "a run without a fault")
+    history.dump, history.gaps, history.dead_letters = lane.dump(), lane.gaps(), lane.dead_letters()
+    history.fds = lane.fds()
+    if [g[:4] for g in history.gaps] != [(1, history.first_last, 1, 1001)]:
+        raise Trouble(f"the gap between the parts is recorded as {history.gaps}")
+    lane.stop()
+    lane.clean = True
 
 
 def learn(history, lane, places):

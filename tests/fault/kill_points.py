@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rows K1-K27: every failpoint as death, as error and as delay, at its first, second and a later pass."""
 from case import Case
+from servers import wait_until
 
 ACTIONS = ("kill", "error", "delay")
 DELAY_MS = 400
@@ -38,6 +39,21 @@ def failpoint_case(row, place, action, first, history, seed):
         points.append((STARTS[place], "kill", 2, 3, 0))
     return Case(row, f"{place} {action} at pass {first}", history=history, failpoints=points, seed=seed,
                 restarts=place == "spawn_fork" and action == "kill")
+
+
+def gap_cases(history):
+    """K26: the gap and the first event behind it are one append."""
+    def at_the_gap(place, action):
+        def act(lane, case):
+            wait_until(lambda: int(lane.redis.last_id().split("-")[1]) == history.first_last, 40, "the first part is read")
+            lane.failpoints.arm(place, action)
+            history.switch(lane)
+        return act
+
+    for place in ("reader_packed", "append_send", "append_sent", "append_reply"):
+        for action in ("kill", "error"):
+            yield Case("K26", f"{place} {action} at a gap", history, act=at_the_gap(place, action), rate=0,
+                       failpoints=[(place, "count", 0, 0, 0)])
 
 
 def cases(histories, rng, rounds):

@@ -287,7 +287,7 @@ class Lane:
         """How often the keeper has passed; its failpoint counts them."""
         return self.failpoints.read()["keeper_mark"][0]
 
-    def judge(self, expected, fds=None):
+    def judge(self, expected, fds=None, numbered=True):
         """Compares with what must be; raises Trouble with the first differences."""
         wrong = differences("records", expected.dump, self.dump())
         wrong += differences("gaps", expected.gaps, self.gaps())
@@ -295,7 +295,10 @@ class Lane:
         if fds:
             wrong += self.leaked(fds)
         fsck = self.command("fsck")
-        if fsck.returncode:
+        failed = [line for line in fsck.stdout.splitlines() if line.startswith("FAILED")]
+        if not numbered:  # the ledger's checks compare ordinals, which began again under it
+            failed = [line for line in failed if not line.split()[1].startswith("ledger_")]
+        if failed or fsck.returncode > 1 or (fsck.returncode and numbered):
             wrong.append(f"fsck exits {fsck.returncode}: {fsck.stdout[-600:]}{fsck.stderr[-300:]}")
         if wrong:
             raise Trouble("; ".join(wrong))

@@ -216,7 +216,7 @@ class Relay:
 
     def start(self, frames, *options, again=False):
         """again: on the address it had, as a relay that was restarted."""
-        arguments = [self.program, "serve", frames, *options]
+        arguments = [self.program, *(["serve", frames] if frames else ["generate"]), *options]
         if again:
             arguments += ["--listen", self.address]
         with open(self.folder + "/relay.log", "ab") as log:

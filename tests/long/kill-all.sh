@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# runs alone
+# seconds: 3600
+# Nothing is lost and nothing doubled: a random process killed every 200 ms for ten minutes under 5000 events a second.
+exec "$(dirname "$0")/../fault/storm" --kill-all --minutes 10 "$@"
