@@ -82,8 +82,7 @@ pg_again() {
 
 redis_again() {
 	if [ -n "$redis_pid" ]; then
-		kill -KILL "$redis_pid" 2>/dev/null
-		wait "$redis_pid" 2>/dev/null
+		{ kill -KILL "$redis_pid"; wait "$redis_pid"; } 2>/dev/null
 	fi
 	rm -rf "$T/redis"
 	redis_start --maxmemory 6gb "$@"
@@ -93,8 +92,7 @@ redis_again() {
 fresh() {
 	local old=${PGDATABASE-}
 
-	standpipe_stop KILL
-	relay_stop 2>/dev/null
+	{ standpipe_stop KILL; relay_stop; } 2>/dev/null
 	set_workers="count = $1;"
 	shift
 	redis_again "$@"
