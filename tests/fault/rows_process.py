@@ -279,7 +279,7 @@ def cases(history, long):
     if long:
         found.append(case("31", "worker stopped for ever", stop_for("worker", None), within=150))
         found.append(case("35", "no child comes up for a while", None, within=150,
-                          failpoints=[("spawn_exec", "error", 1, 30, 0)]))
+                          failpoints=[("spawn_exec", "error", 1, 22, 0)]))
     return found
 
 

@@ -232,7 +232,7 @@ def cases(history, long):
         case("42", "every client killed", clients_killed(1)),
         case("42", "every client killed 5 times", clients_killed(5), rate=200),
         case("42", "CLIENT PAUSE 1 s", command("CLIENT", "PAUSE", "1000")),
-        case("43", "an older state comes back", older_copy, rate=300),
+        case("43", "an older state comes back", older_copy, rate=300, numbered=False),
         case("44", "SCRIPT FLUSH", command("SCRIPT", "FLUSH")),
         case("44", "appendonly off and on", and_back([setting("appendonly", "no")], [setting("appendonly", "yes")], 1)),
         case("44", "a password nobody told", password),
@@ -243,7 +243,7 @@ def cases(history, long):
         case("44", "another type at the key", wrong_type, numbered=False),
     ]
     for n_bytes in (1, 100, 2000, 30000, 100000, 2000000):
-        found.append(case("37", f"AOF loses {n_bytes} bytes", cut_tail(n_bytes), prepare=new_redis))
+        found.append(case("37", f"AOF loses {n_bytes} bytes", cut_tail(n_bytes), prepare=new_redis, numbered=False))
     if long:
         found.append(case("36", "Redis SIGKILL and start, 40 times", restart(signal.SIGKILL, 40), rate=20, within=120))
         found.append(case("42", "Redis stopped for 40 s", stop_for(40), within=150))

@@ -141,9 +141,16 @@ class Postgres:
     def remake(self):
         """From the template: for cases that put another data directory in its place."""
         self.stop(signal.SIGKILL)
-        shutil.rmtree(self.data)
+        self.remove()
         shutil.copytree(self.template.data, self.data)
         self.start()
+
+    def remove(self):
+        """Processes of a killed postmaster may still be writing."""
+        def gone():
+            shutil.rmtree(self.data, ignore_errors=True)
+            return not os.path.exists(self.data)
+        wait_until(gone, 20, "the data directory is gone")
 
 
 class Redis:
