@@ -27,11 +27,17 @@ static int n_monitors(const struct conf *conf)
 	return conf->http.listen[0] != 0;
 }
 
+static int n_resolvers(const struct conf *conf)
+{
+	return strcmp(conf->source.verify, "full") == 0;
+}
+
 /* THE table of roles, in the order in which they drain. */
 static const struct role roles[] = {
 	{ "reader", reader_main, OWNER_READER, 1, one },
 	{ "worker", worker_main, OWNER_WORKER, 64, n_workers },
 	{ "keeper", keeper_main, OWNER_KEEPER, 1, one },
+	{ "resolver", resolver_main, OWNER_RESOLVER, 1, n_resolvers },
 	{ "monitor", monitor_main, OWNER_MONITOR, 1, n_monitors },
 };
 enum { N_ROLES = sizeof roles / sizeof roles[0] };

@@ -157,7 +157,8 @@ last_seq() {
 # ---- standpipe ----
 
 # Writes $T/standpipe.conf. More settings of a group come from the variables set_source, set_redis,
-# set_workers, set_pending, set_queue ("name = value; ..."), the monitor's address from listen.
+# set_workers, set_pending, set_queue, set_identity ("name = value; ..."), the monitor's address from listen,
+# the directory's from plc_url.
 standpipe_conf() {
 	mkdir -p "$T/run"
 	cat >"$T/standpipe.conf" <<-CONF
@@ -168,7 +169,7 @@ standpipe_conf() {
 		pending: { ${set_pending-} };
 		queue: { ${set_queue-} };
 		http: { listen = "${listen-}"; };
-		identity: { allow_loopback = true; };
+		identity: { allow_loopback = ${allow_loopback:-true}; plc_url = "${plc_url:-http://127.0.0.1:9}"; ${set_identity-} };
 		runtime: { dir = "$T/run"; };
 	CONF
 }

@@ -3,6 +3,7 @@
 
 #include "base/failpoint.h"
 
+#include "base/clock.h"
 #include "codec/pack.h"
 
 #include <assert.h>
@@ -20,7 +21,7 @@ static void *grow(void *p, int n, int *cap, size_t size)
 	return p;
 }
 
-static struct batch_event *new_event(struct batch *b)
+struct batch_event *batch_new_event(struct batch *b)
 {
 	b->events = grow(b->events, b->n_events, &b->events_cap, sizeof *b->events);
 	return &b->events[b->n_events++];
@@ -48,7 +49,7 @@ static struct batch_pack *add_id(struct batch *b, struct stream_id id)
 /* One event that stands for bytes nobody can decode. */
 static void add_bad(struct batch *b, uint64_t epoch, uint64_t seq, struct slice bytes, const char *reason)
 {
-	struct batch_event *be = new_event(b);
+	struct batch_event *be = batch_new_event(b);
 
 	*be = (struct batch_event){ .epoch = epoch, .bytes = bytes };
 	be->e = (struct event){ .kind = EVENT_BAD, .seq = seq, .bytes = bytes,
@@ -85,7 +86,7 @@ static void add_event(struct batch *b, const struct batch_event *head, struct sl
 		add_bad(b, be.epoch, be.e.seq, payload, err.text);
 		return;
 	}
-	*new_event(b) = be;
+	*batch_new_event(b) = be;
 	if (be.e.time_us > 0 && (uint64_t)be.e.time_us > b->newest_time_us)
 		b->newest_time_us = (uint64_t)be.e.time_us;
 }
@@ -163,6 +164,43 @@ void batch_add(struct batch *b, struct stream_entries *read, struct stats_slot *
 	read = &b->reads[b->n_reads++];
 	for (int i = 0; i < read->n; i++)
 		add_entry(b, &read->entries[i], stats);
+}
+
+/* How long each entry took to be committed. Packs whose append is forgotten count from their receipt: so many
+ * came after them that the difference does not matter. */
+static void clock_entries(const struct batch *b, const struct stats_page *page, struct histogram *stages)
+{
+	int64_t now_us = clock_wall_us();
+
+	for (int i = 0; i < b->n_ids; i++) {
+		const struct batch_pack *pack = &b->packs[i];
+		struct stream_id id = b->ids[i];
+		uint64_t appended_us = stats_mark_get(page, id.epoch, id.seq);
+
+		if (!pack->n_events)
+			continue;
+		histogram_add(&stages[STAGE_commit],
+			now_us - (int64_t)(appended_us ? appended_us : pack->received_us), pack->n_events);
+		if (pack->source_time_us)
+			histogram_add(&stages[STAGE_total], now_us - (int64_t)pack->source_time_us,
+				pack->n_events);
+	}
+}
+
+void batch_count(const struct batch *b, const struct stats_page *page, struct stats_slot *stats)
+{
+	uint64_t ops = 0;
+
+	for (int i = 0; i < b->n_events; i++)
+		ops += b->events[i].e.n_ops;
+	stats_add(stats, STAT_events_committed, (uint64_t)(b->n_events + b->n_alone));
+	stats_add(stats, STAT_ops_committed, ops);
+	stats_add(stats, STAT_batches_committed, 1);
+	stats_set(stats, STAT_batch_events, (uint64_t)b->n_events);
+	stats_set(stats, STAT_batch_us, (uint64_t)(clock_mono_us() - b->begun_us));
+	if (b->newest_time_us)
+		stats_set(stats, STAT_commit_time_us, b->newest_time_us);
+	clock_entries(b, page, stats->stages);
 }
 
 void batch_reset(struct batch *b)

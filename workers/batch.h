@@ -22,6 +22,10 @@ struct batch_event {
 	int pack; /* index into the batch's packs */
 	struct slice bytes; /* as it was in the pack, with its head: what a dead letter keeps */
 	const char *class;  /* of EVENT_BAD's dead letter; NULL: "bad" */
+	bool verified; /* a commit or sync that is what its account signed */
+	bool failed;   /* a check failed with the key there is */
+	bool wanted;   /* the account's document is to be asked for (again) */
+	bool resumed;  /* it comes from standpipe.parked */
 };
 
 /* What the prefix of an entry said; n_events is 0 if it had none that can be read. */
@@ -48,6 +52,7 @@ struct batch {
 	/* Of every entry that is there. Without any, the events are none of the stream's and no ledger counts them. */
 	struct ledger_pack *ledger;
 	int n_ledger, ledger_cap;
+	bool resumed; /* of events that were parked */
 	size_t n_bytes;
 	uint64_t newest_time_us; /* source time of the newest event */
 	int64_t begun_us;
@@ -56,8 +61,12 @@ struct batch {
 /* Takes over the reply in `read` (zeroes it) and decodes its entries. stats gets the position being decoded,
  * so that a crash in here names the event. Needs n_reads < BATCH_MAX_READS. */
 void batch_add(struct batch *b, struct stream_entries *read, struct stats_slot *stats);
+/* Room for one more event. */
+struct batch_event *batch_new_event(struct batch *b);
 /* Opens be->bytes into be->e; 0, or -1 with err if they hold no event of a known kind. */
 int batch_decode(struct batch_event *be, struct arena *arena, struct err *err) NODISCARD;
+/* Everything in it is committed: counts it, and how long each entry took. */
+void batch_count(const struct batch *b, const struct stats_page *page, struct stats_slot *stats);
 /* Forgets everything, keeps memory. */
 void batch_reset(struct batch *b);
 void batch_done(struct batch *b);

@@ -63,5 +63,6 @@ int reader_main(struct child *c);
 int worker_main(struct child *c);
 int keeper_main(struct child *c);
 int monitor_main(struct child *c);
+int resolver_main(struct child *c);
 
 #endif

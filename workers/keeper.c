@@ -8,6 +8,7 @@
  * session.
  */
 #include "workers/child.h"
+#include "workers/keeper_chain.h"
 #include "workers/keeper_pending.h"
 #include "workers/keeper_purge.h"
 #include "workers/keeper_watermark.h"
@@ -38,6 +39,7 @@ struct keeper {
 	struct keeper_watermark watermark;
 	struct keeper_pending pending;
 	struct keeper_purge purge;
+	struct keeper_chain chain;
 	bool postgres_checked, redis_checked; /* of the connections there are now */
 	int64_t locked_since_us; /* another session holds the lock since; 0: no */
 	int64_t next_consumers_us;
@@ -238,6 +240,13 @@ static enum keeper_status purge(struct keeper *k, struct err *err)
 		: keeper_postgres_failed(k->pg, "emptying the records of deleted accounts", err);
 }
 
+static enum keeper_status audit_chains(struct keeper *k, struct err *err)
+{
+	return keeper_chain_tick(&k->chain, err) == PG_OK
+		? KEEPER_OK
+		: keeper_postgres_failed(k->pg, "auditing the chains of commits", err);
+}
+
 /* Shows and says, once in a while, what is waited for. The failing side is checked anew. */
 static void trouble(struct keeper *k, enum keeper_status status, const struct err *err)
 {
@@ -274,6 +283,8 @@ static bool tick(struct keeper *k)
 		status = retry_pending(k, &err);
 	if (status == KEEPER_OK)
 		status = purge(k, &err);
+	if (status == KEEPER_OK)
+		status = audit_chains(k, &err);
 	if (status != KEEPER_OK) {
 		trouble(k, status, &err);
 		return false;
@@ -305,6 +316,7 @@ static int open_clients(struct keeper *k, struct err *err)
 	};
 	k->pending = (struct keeper_pending){ .pg = k->pg, .stats = k->child->stats, .conf = conf };
 	k->purge = (struct keeper_purge){ .pg = k->pg };
+	k->chain = (struct keeper_chain){ .pg = k->pg, .stats = k->child->stats };
 	return 0;
 }
 

@@ -88,10 +88,21 @@ static void note_event(struct merge *m, const struct batch_event *be, enum ledge
 	merge_outcomes(m, be->pack, LEDGER_EVENTS + (int)be->e.kind)[outcome]++;
 }
 
+/* What was left out, by the reader or after verification. */
+static void note_filtered(struct merge *m, const struct batch_event *be)
+{
+	for (uint32_t i = 0; i < be->e.n_filtered_collections; i++) {
+		const struct filtered *f = &be->e.filtered[i];
+
+		merge_outcomes(m, be->pack, collection_find(f->collection))[LEDGER_FILTERED] += f->n;
+	}
+}
+
 void merge_all_dead(struct merge *m, const struct batch_event *be)
 {
 	memset(m->tallies, 0, (size_t)m->n_packs * sizeof *m->tallies);
 	note_event(m, be, LEDGER_DEAD);
+	note_filtered(m, be);
 	for (uint32_t i = 0; i < be->e.n_ops; i++)
 		merge_outcomes(m, be->pack, collection_find(be->e.ops[i].collection))[LEDGER_DEAD]++;
 }
@@ -228,6 +239,7 @@ static void add_commit(struct merge *m, const struct batch_event *be, struct mer
 	}
 	for (uint32_t i = e->n_ops; i-- > 0;)
 		add_op(m, be, a->id, (int)i);
+	note_filtered(m, be);
 	m->n_ops += (int)e->n_ops;
 }
 
@@ -307,17 +319,6 @@ static void add_actor_event(struct merge *m, const struct batch_event *be)
 	}
 }
 
-/* It says what the reader has left out. */
-static void add_skip(struct merge *m, const struct batch_event *be)
-{
-	note_event(m, be, LEDGER_UNCHANGED);
-	for (uint32_t i = 0; i < be->e.n_filtered_collections; i++) {
-		const struct filtered *f = &be->e.filtered[i];
-
-		merge_outcomes(m, be->pack, collection_find(f->collection))[LEDGER_FILTERED] += f->n;
-	}
-}
-
 static void add_event(struct merge *m, const struct batch_event *be)
 {
 	switch (be->e.kind) {
@@ -332,11 +333,14 @@ static void add_event(struct merge *m, const struct batch_event *be)
 		note_event(m, be, LEDGER_APPLIED);
 		break;
 	case EVENT_BAD:
-	case EVENT_FRAME:
 		dead_event(m, be, be->class ? be->class : "bad", be->e.reason, be->e.bytes);
 		break;
+	case EVENT_FRAME: /* not verified yet: it is parked */
+		note_event(m, be, LEDGER_APPLIED);
+		break;
 	case EVENT_SKIP:
-		add_skip(m, be);
+		note_event(m, be, LEDGER_UNCHANGED);
+		note_filtered(m, be);
 		break;
 	case EVENT_NONE:
 		break;
@@ -431,7 +435,7 @@ void merge_sort_needs(struct merge *m)
 void merge_events(struct merge *m, struct arena *arena, const struct ident *ident,
 	const struct batch_event *events, int n, struct stats_slot *stats)
 {
-	*m = (struct merge){ .arena = arena, .ident = ident, .stats = stats };
+	*m = (struct merge){ .arena = arena, .ident = ident, .stats = stats, .events = events, .n_events = n };
 	if (n > 0) {
 		m->first_pack = events[0].pack;
 		m->n_packs = events[n - 1].pack - events[0].pack + 1;

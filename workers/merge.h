@@ -62,6 +62,8 @@ struct merged_dead {
 };
 
 struct merge {
+	const struct batch_event *events; /* what was merged */
+	int n_events;
 	struct arena *arena;
 	const struct ident *ident;
 	struct merged_list records[32]; /* by index into collections[] */

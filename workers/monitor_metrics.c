@@ -71,10 +71,12 @@ static void put_value(struct buf *out, const struct stats_info *info, uint64_t v
 
 /* ---- the table ---- */
 
+/* A role's first slot stands for it even if the configuration has no use for it: the counter is there, at 0. */
 static bool writes(const struct stats_slot *slot, const struct stats_info *info)
 {
-	return slot->starts &&
-		(strcmp(info->role, "child") == 0 || strcmp(info->role, slot->role) == 0);
+	if (strcmp(info->role, "child") == 0)
+		return slot->starts;
+	return (slot->starts || slot->slot == 0) && strcmp(info->role, slot->role) == 0;
 }
 
 static void put_stat(const struct stats_page *page, enum stats_id id, struct buf *out)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "domain/event.h"
+#include "domain/filter.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,7 +40,7 @@ struct reader_source {
 	const struct conf *conf;
 	struct stats_slot *stats;
 	struct reader_pack *pack;
-	bool all_collections;
+	bool all_collections, full;
 	struct arena arena;
 	struct seen seen[BAD_SEEN];
 	uint64_t n_used, n_connections;
@@ -68,6 +69,7 @@ struct reader_source *reader_source_new(
 	s->conf = conf;
 	s->stats = stats;
 	s->pack = pack;
+	s->full = strcmp(conf->source.verify, "full") == 0;
 	for (int i = 0; i < conf->source.n_collections; i++)
 		s->all_collections |= strcmp(conf->source.collections[i], "*") == 0;
 	return s;
@@ -282,46 +284,6 @@ void reader_source_broken(struct reader_source *s, const char *reason)
 
 /* ---- good frames ---- */
 
-/* True if the pattern is the collection, "*", or "prefix.*" of it. */
-static bool pattern_fits(const char *pattern, struct slice collection)
-{
-	size_t n = strlen(pattern);
-
-	if (n > 0 && pattern[n - 1] == '*')
-		return collection.n >= n - 1 && memcmp(collection.p, pattern, n - 1) == 0;
-	return slice_is(collection, pattern);
-}
-
-/* Is it in one of source.collections? */
-static bool wanted(const struct reader_source *s, const struct op *op)
-{
-	/* without a collection it is a bad path, which becomes a dead letter */
-	if (op->collection.n == 0)
-		return true;
-	for (int i = 0; i < s->conf->source.n_collections; i++)
-		if (pattern_fits(s->conf->source.collections[i], op->collection))
-			return true;
-	return false;
-}
-
-/* Puts the operations nobody asked for behind the others, where they only count. */
-static void filter_ops(struct reader_source *s, struct event *e)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < e->n_ops; i++) {
-		struct op op = e->ops[i];
-
-		if (!wanted(s, &op))
-			continue;
-		e->ops[i] = e->ops[n];
-		e->ops[n++] = op;
-	}
-	e->n_filtered += e->n_ops - n;
-	stats_add(s->stats, STAT_ops_filtered, e->n_ops - n);
-	e->n_ops = n;
-}
-
 /* One line for each operation that will be a dead letter. */
 static void tell_refused_ops(struct reader_source *s, const struct event *e)
 {
@@ -338,10 +300,21 @@ static void tell_refused_ops(struct reader_source *s, const struct event *e)
 	}
 }
 
+/* What is signed goes on verbatim: workers verify it, on as many cores as there are workers. */
+static struct event as_frame(const struct event *e)
+{
+	return (struct event){ .kind = EVENT_FRAME,
+		.flags = e->flags,
+		.seq = e->seq,
+		.time_us = e->time_us,
+		.bytes = e->bytes };
+}
+
 /* A frame in its place goes on; what has nothing in it for us only moves the head. */
 static void take(struct reader_source *s, struct event *e)
 {
 	bool had_ops = e->n_ops > 0;
+	struct event frame;
 
 	s->last = e->seq;
 	s->proven = true;
@@ -349,12 +322,15 @@ static void take(struct reader_source *s, struct event *e)
 	if (e->kind == EVENT_BAD)
 		log_warning("event.refused", "seq=%" PRIu64 " reason=%.*s", e->seq, SLICE_ARG(e->reason));
 	if (!s->all_collections)
-		filter_ops(s, e);
+		stats_add(s->stats, STAT_ops_filtered,
+			filter_ops(e, s->conf->source.collections, s->conf->source.n_collections));
 	tell_refused_ops(s, e);
-	if (e->kind == EVENT_NONE || (had_ops && e->n_ops == 0))
+	if (e->kind == EVENT_NONE || (had_ops && e->n_ops == 0)) {
 		reader_pack_skip(s->pack, e);
-	else
-		reader_pack_event(s->pack, e);
+		return;
+	}
+	frame = s->full && event_is_signed(e) ? as_frame(e) : *e;
+	reader_pack_event(s->pack, &frame);
 }
 
 /* A frame with a seq. */
@@ -426,6 +402,7 @@ enum source_fate reader_source_message(
 	arena_reset(&s->arena);
 	switch (event_from_frame(message, clock_wall_us(), &s->arena, &e, &why)) {
 	case FRAME_OK:
+		e.bytes = message;
 		fate = take_numbered(s, &e, err);
 		break;
 	case FRAME_UNKNOWN:

@@ -13,7 +13,9 @@
 #include "base/failpoint.h"
 #include "base/rules.h"
 #include "workers/batch.h"
+#include "workers/parked.h"
 #include "workers/solo.h"
+#include "workers/verifier.h"
 #include "workers/write.h"
 
 #include <stdio.h>
@@ -38,6 +40,8 @@ struct worker {
 	struct stream *stream;
 	struct writer writer;
 	struct batch batch;
+	struct verifier verifier;
+	struct parked parked;
 	struct suspects suspects;
 	char consumer[128];
 	uint64_t generation;
@@ -190,7 +194,7 @@ static enum stream_status read_own(struct worker *w, struct err *err)
 /* New entries until the batch is full or the stream has no more; blocks only for the first. */
 static enum stream_status read_new(struct worker *w, struct err *err)
 {
-	int block_ms = BLOCK_MS;
+	int block_ms = w->parked.more ? 0 : BLOCK_MS;
 
 	while (w->batch.n_events < w->target_events && w->batch.n_bytes < BATCH_BYTES &&
 		w->batch.n_reads < BATCH_MAX_READS) {
@@ -320,7 +324,8 @@ static void renew(struct worker *w, int64_t *next_us)
 /* The batch, or one of the suspects in it. */
 static enum write_status write_part(struct worker *w, const struct batch_event *alone, struct err *err)
 {
-	return alone ? solo_write(w->child, &w->writer, alone, err) : writer_write(&w->writer, &w->batch, err);
+	return alone ? solo_write(w->child, &w->writer, alone, err) :
+		       verifier_write(&w->verifier, &w->writer, &w->batch, err);
 }
 
 /* Writes it, however long it takes. False: drain now, nothing acknowledged. */
@@ -375,46 +380,6 @@ static bool ack_batch(struct worker *w)
 	return redis_up(w); /* the generation may be a new one */
 }
 
-/* How long each entry took to be committed. Packs whose append is forgotten count from their receipt: so many
- * came after them that the difference does not matter. */
-static void clock_batch(struct worker *w)
-{
-	struct histogram *stages = w->child->stats->stages;
-	int64_t now_us = clock_wall_us();
-
-	for (int i = 0; i < w->batch.n_ids; i++) {
-		const struct batch_pack *pack = &w->batch.packs[i];
-		struct stream_id id = w->batch.ids[i];
-		uint64_t appended_us = stats_mark_get(w->child->page, id.epoch, id.seq);
-
-		if (!pack->n_events)
-			continue;
-		histogram_add(&stages[STAGE_commit],
-			now_us - (int64_t)(appended_us ? appended_us : pack->received_us), pack->n_events);
-		if (pack->source_time_us)
-			histogram_add(&stages[STAGE_total], now_us - (int64_t)pack->source_time_us,
-				pack->n_events);
-	}
-}
-
-static void count_batch(struct worker *w)
-{
-	struct stats_slot *s = w->child->stats;
-	struct batch *b = &w->batch;
-	uint64_t ops = 0;
-
-	for (int i = 0; i < b->n_events; i++)
-		ops += b->events[i].e.n_ops;
-	stats_add(s, STAT_events_committed, (uint64_t)(b->n_events + b->n_alone));
-	stats_add(s, STAT_ops_committed, ops);
-	stats_add(s, STAT_batches_committed, 1);
-	stats_set(s, STAT_batch_events, (uint64_t)b->n_events);
-	stats_set(s, STAT_batch_us, (uint64_t)(clock_mono_us() - b->begun_us));
-	if (b->newest_time_us)
-		stats_set(s, STAT_commit_time_us, b->newest_time_us);
-	clock_batch(w);
-}
-
 /* ---- the loop ---- */
 
 static enum stream_status fill_batch(struct worker *w, struct err *err)
@@ -447,6 +412,7 @@ static bool work(struct worker *w)
 		return !stream_trouble(w, status, &err, &pause_us) && redis_up(w);
 	}
 	child_ready(w->child);
+	parked_work(&w->parked, &w->writer);
 	if (!w->batch.n_ids)
 		return !w->child->draining;
 	child_set_state(w->child, CHILD_BUSY, NULL);
@@ -454,7 +420,7 @@ static bool work(struct worker *w)
 		return false;
 	if (!write_batch(w))
 		return false;
-	count_batch(w);
+	batch_count(&w->batch, w->child->page, w->child->stats);
 	if (RULE(ack_after_commit) && !ack_batch(w))
 		return false;
 	adapt(w);
@@ -476,10 +442,14 @@ int worker_main(struct child *c)
 		return 78;
 	}
 	w.batch.suspects = &w.suspects;
+	verifier_init(&w.verifier, c->conf, c->stats);
+	w.parked = (struct parked){ .child = c, .verifier = &w.verifier, .suspects = &w.suspects };
 	if (postgres_up(&w) && redis_up(&w))
 		while (work(&w))
 			;
 	batch_done(&w.batch);
+	parked_done(&w.parked);
+	verifier_done(&w.verifier);
 	suspects_done(&w.suspects);
 	writer_done(&w.writer);
 	stream_free(w.stream);

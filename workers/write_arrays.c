@@ -3,6 +3,7 @@
 
 #include "domain/sql.h"
 #include "workers/write_params.h"
+#include "workers/write_verify.h"
 
 static void put_int_if(struct pg_array *a, bool set, uint64_t v)
 {
@@ -299,6 +300,7 @@ void write_queue(struct writer *w, struct merge *m, struct write_sent *ret)
 	params_send(w, &n_sent, &sql_account_states, account_params(w, m));
 	params_send(w, &n_sent, &sql_gaps, gap_params(w, m));
 	ret->dead_letters = params_send(w, &n_sent, &sql_dead_letters, dead_params(w, m));
+	write_queue_verify(w, m->events, m->n_events, &n_sent);
 	pg_tx_hold(w->pg);
 }
 
@@ -317,6 +319,7 @@ void write_queue_dead(struct writer *w, struct merge *m, const struct merged_dea
 	pg_tx_begin(w->pg, false);
 	params_send(w, &n_sent, &sql_pending_again, own_key_params(w, m));
 	ret->dead_letters = params_send(w, &n_sent, &sql_dead_letters, dead_params(w, m));
+	write_queue_unpark(w, m->events, m->n_events, &n_sent);
 	pg_tx_hold(w->pg);
 	m->actors.n = m->keys.n = 0; /* nothing was made that could be known */
 }

@@ -56,11 +56,18 @@
 	X(pending_completed, worker, counter, "rows", "missing parents that arrived")              \
 	X(dead_letters, worker, counter, "rows", "events or operations dead-lettered")             \
 	X(retries, worker, counter, "batches", "batches repeated after a deadlock or a lost connection") \
+	X(events_verified, worker, counter, "events", "commits and syncs held against their account's key") \
+	X(verify_us, worker, counter, "microseconds", "CPU time of those checks")                  \
+	X(events_parked, worker, counter, "events", "events set aside until their account's key is known") \
+	X(events_unverified, worker, counter, "events", "events whose check failed with the newest key, dead-lettered") \
+	X(identities_fetched, resolver, counter, "documents", "definite answers about DIDs")       \
+	X(identities_failed, resolver, counter, "documents", "attempts without an answer")         \
 	X(bisections, worker, counter, "batches", "batches split to find a bad event")             \
 	X(watermark_seq, keeper, gauge, "seq", "everything up to here is in PostgreSQL")           \
 	X(watermark_epoch, keeper, gauge, "epoch", "epoch of the watermark")                       \
 	X(pending_rows, keeper, gauge, "rows", "missing parents waiting")                          \
 	X(pending_expired, keeper, gauge, "rows", "missing parents given up")                      \
+	X(chain_breaks, keeper, counter, "commits", "commits that do not follow on what was seen of their repo") \
 	X(entries_trimmed, keeper, counter, "entries", "acknowledged entries deleted from the stream") \
 	X(log_dropped, child, counter, "lines", "log lines dropped because their reader did not take them") \
 	X(beat_us, child, gauge, "microseconds", "monotonic time of the child's last sign of life")

@@ -129,7 +129,7 @@ static enum frame_status read_body(struct slice type, struct slice body, int64_t
  * another clock would decide otherwise. Ops carry their verdict; what has none is kept as a whole. */
 static void refuse_ahead(struct event *e, struct slice frame, int64_t now_us)
 {
-	if ((e->kind != EVENT_COMMIT && e->kind != EVENT_SYNC) || !event_is_ahead(e, now_us))
+	if (!event_is_signed(e) || !event_is_ahead(e, now_us))
 		return;
 	e->flags |= FRAME_AHEAD;
 	if (e->n_ops == 0)

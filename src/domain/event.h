@@ -130,6 +130,12 @@ enum frame_status {
 enum frame_status event_from_frame(struct slice frame, int64_t now_us, struct arena *arena,
 	struct event *ret_event, struct err *err) NODISCARD;
 
+/* Has it a commit block, and so a signature? */
+static inline bool event_is_signed(const struct event *e)
+{
+	return e->kind == EVENT_COMMIT || e->kind == EVENT_SYNC;
+}
+
 /* Is the rev of a commit so far ahead of now_us that it is refused? */
 bool event_is_ahead(const struct event *e, int64_t now_us);
 

@@ -206,7 +206,7 @@ enum verify_check verify_event(const struct event *e, const struct sign_key *key
 	enum verify_check check;
 	struct car car;
 
-	assert(e->kind == EVENT_COMMIT || e->kind == EVENT_SYNC);
+	assert(event_is_signed(e));
 	if (car_open(e->blocks, arena, &car) || blocks_index(&car, arena, &blocks))
 		return fails(VERIFY_COMMIT_FIELDS, why, "no CAR");
 	check = check_signature(e, &blocks, key, why);

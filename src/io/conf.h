@@ -18,8 +18,8 @@
 enum { CONF_MAX_URLS = 8, CONF_MAX_COLLECTIONS = 64 };
 
 /* Which process must be told (or replaced) when a key changes; FIXED needs a full restart. */
-enum conf_owner { OWNER_SUPERVISOR, OWNER_READER, OWNER_WORKER, OWNER_KEEPER, OWNER_MONITOR, OWNER_ALL,
-	OWNER_FIXED, N_OWNERS };
+enum conf_owner { OWNER_SUPERVISOR, OWNER_READER, OWNER_WORKER, OWNER_KEEPER, OWNER_MONITOR, OWNER_RESOLVER,
+	OWNER_ALL, OWNER_FIXED, N_OWNERS };
 
 enum conf_start { START_LIVE, START_OLDEST, START_SEQ };
 
@@ -33,7 +33,7 @@ struct conf {
 		uint64_t start_seq;
 		char *collections[CONF_MAX_COLLECTIONS]; /* NSIDs, "prefix.*", or "*" */
 		int n_collections;
-		char *verify;		/* "blocks" */
+		char *verify;		/* "blocks" | "full" */
 		char *ca_file;		/* "" = the system's */
 		double idle_timeout;	/* seconds without a frame or pong before the link counts as dead */
 	} source;
@@ -61,6 +61,7 @@ struct conf {
 	} queue;
 	struct {
 		char *plc_url;
+		double refresh;
 		bool allow_loopback;
 	} identity;
 	struct {

@@ -13,6 +13,7 @@ static const char *const owner_effect[N_OWNERS] = {
 	[OWNER_WORKER] = "replaces the workers",
 	[OWNER_KEEPER] = "replaces the keeper",
 	[OWNER_MONITOR] = "replaces the monitor",
+	[OWNER_RESOLVER] = "replaces the resolver",
 	[OWNER_ALL] = "replaces all children",
 	[OWNER_FIXED] = "refused, needs a restart",
 };

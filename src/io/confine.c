@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 /* Who may not: a bit for each row of `roles`, and for every other role. */
-enum denied { READER = 1, WORKER = 2, KEEPER = 4, MONITOR = 8, OTHER = 16, ALL = 31 };
+enum denied { READER = 1, WORKER = 2, KEEPER = 4, MONITOR = 8, OTHER = 16, RESOLVER = 32, ALL = 63 };
 
 static const struct {
 	const char *name;
@@ -23,6 +23,7 @@ static const struct {
 	{ "worker", WORKER },
 	{ "keeper", KEEPER },
 	{ "monitor", MONITOR },
+	{ "resolver", RESOLVER },
 };
 
 #define CALL(name, who) { SCMP_SYS(name), who }
@@ -59,10 +60,10 @@ static const struct {
 	CALL(adjtimex, ALL), CALL(clock_adjtime, ALL), CALL(sethostname, ALL), CALL(setdomainname, ALL),
 	CALL(acct, ALL), CALL(quotactl, ALL), CALL(syslog, ALL), CALL(vhangup, ALL),
 	/* who serves nobody listens to nobody; who asks nobody connects to nobody */
-	CALL(listen, READER | WORKER | KEEPER), CALL(accept, READER | WORKER | KEEPER),
-	CALL(accept4, READER | WORKER | KEEPER), CALL(connect, MONITOR),
+	CALL(listen, READER | WORKER | KEEPER | RESOLVER), CALL(accept, READER | WORKER | KEEPER | RESOLVER),
+	CALL(accept4, READER | WORKER | KEEPER | RESOLVER), CALL(connect, MONITOR),
 	/* a worker decodes suspects in a process of their own; threads are made below by `clone` */
-	CALL(fork, READER | KEEPER | MONITOR), CALL(vfork, READER | KEEPER | MONITOR),
+	CALL(fork, READER | KEEPER | MONITOR | RESOLVER), CALL(vfork, READER | KEEPER | MONITOR | RESOLVER),
 };
 
 /* Kinds of sockets with a kernel of their own behind them. */

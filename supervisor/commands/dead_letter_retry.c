@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes dead letters again, as a worker would. That is idempotent, so workers may run meanwhile. A letter is
- * deleted only if the event is stored and nobody, this command included, has set it aside again.
+ * Writes dead letters again, as a worker would; what must be verified is parked for the workers. That is
+ * idempotent, so workers may run meanwhile. A letter is deleted only if the event is stored and nobody, this
+ * command included, has set it aside again.
  */
 #include "supervisor/commands/dead_letter.h"
 
@@ -25,6 +26,7 @@ struct retry {
 	struct arena arena;
 	struct buf packed;
 	long n_stored, n_refused, n_unfit;
+	bool full; /* source.verify */
 };
 
 /* Deletes the letter unless it, or what was decoded from it ($6, $7), was refused again. */
@@ -54,6 +56,8 @@ static int event_of_frame(struct retry *r, struct slice frame, struct batch_even
 		be->e = (struct event){ .kind = EVENT_SKIP, .seq = e.seq };
 		return 0;
 	}
+	if (r->full && event_is_signed(&e))
+		e = (struct event){ .kind = EVENT_FRAME, .flags = e.flags, .seq = e.seq, .bytes = frame };
 	event_encode(&e, &payload);
 	pack_begin(&r->packed);
 	pack_add(&r->packed, (uint8_t)e.kind, e.flags, e.seq, buf_slice(&payload));
@@ -136,7 +140,7 @@ static int retry_letter(struct retry *r, const struct letter *l)
 	struct err err;
 	bool done;
 
-	if (strcmp(l->op, "-1") != 0 || !(is(l, "data") || is(l, "bad") || is(l, "crash"))) {
+	if (strcmp(l->op, "-1") != 0 || !(is(l, "data") || is(l, "bad") || is(l, "crash") || is(l, "unverified"))) {
 		tell_unfit(r, l);
 		return EXIT_DONE;
 	}
@@ -173,7 +177,7 @@ static int retry_all(struct retry *r, const struct letter_choice *choice)
 int dead_letter_retry(struct pg *pg, const struct conf *conf, const struct letter_choice *choice)
 {
 	struct waiter waiter = { wait_poll, NULL };
-	struct retry r = { .pg = pg };
+	struct retry r = { .pg = pg, .full = strcmp(conf->source.verify, "full") == 0 };
 	struct err err;
 	int status;
 

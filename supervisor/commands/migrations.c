@@ -13,7 +13,8 @@
 	X(5, 005_purge)                                                                            \
 	X(6, 006_suspects)                                                                         \
 	X(7, 007_ledger)                                                                           \
-	X(8, 008_chain)
+	X(8, 008_chain)                                                                            \
+	X(9, 009_verify)
 
 /* The assembler copies the file's bytes; the NUL behind them makes them a string. */
 #define X(number, file)                                                                            \
