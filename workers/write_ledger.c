@@ -168,6 +168,26 @@ static struct params *pack_params(struct writer *w, const struct merge *m, int t
 	return p;
 }
 
+/* Where each finished pack begins and ends. */
+static struct params *cut_params(struct writer *w, int to)
+{
+	struct params *p;
+	const struct ledger_pack **list;
+	int n;
+
+	list = finished(w, to, &n);
+	p = PARAMS_OF(w, n, PG_INT8, PG_INT8, PG_INT8, PG_INT8);
+	for (int i = 0; i < n; i++) {
+		if (!list[i]->has_prefix)
+			continue;
+		pg_array_int(&p->a[0], (int64_t)list[i]->id.epoch);
+		pg_array_int(&p->a[1], (int64_t)list[i]->id.seq);
+		pg_array_int(&p->a[2], (int64_t)list[i]->prev.epoch);
+		pg_array_int(&p->a[3], (int64_t)list[i]->prev.seq);
+	}
+	return p;
+}
+
 /* Is it the end of the pack with this place among m's? Events that are of no pack have no end. */
 static bool ends(const struct writer *w, const struct merge *m, int place, int to)
 {
@@ -200,6 +220,7 @@ void write_queue_ledger(struct writer *w, struct merge *m, int to)
 	int n_sent = 0;
 
 	pg_tx_resume(w->pg);
+	params_send(w, &n_sent, &sql_ledger_recut, cut_params(w, to));
 	params_send(w, &n_sent, &sql_ledger, pack_params(w, m, to));
 	params_send(w, &n_sent, &sql_ledger_part, part_params(w, m, to));
 	pg_tx_commit(w->pg);

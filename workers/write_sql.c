@@ -80,6 +80,22 @@ const struct pg_stmt sql_dead_letters = { "dead_letters",
 	"  $10::bytea[]) AS u (epoch, seq, op, class, reason, sqlstate, did, collection, rkey, bytes)\n"
 	"ON CONFLICT (epoch, seq, op, id) DO UPDATE SET attempts = t.attempts + 1, last_at = now()" };
 
+/* Redis had lost what it had, and the source was read again: of packs that now end where another began elsewhere the
+ * present one counts, and the chain of packs goes over it. What the other said becomes "redelivered"; the rows it
+ * inserted are there all the same. */
+const struct pg_stmt sql_ledger_recut = { "ledger_recut",
+	/* OFFSET 0: one look-up per pack, whatever the planner thinks of a table that is always being emptied */
+	"WITH gone AS (DELETE FROM standpipe.ledger l WHERE l.ctid = ANY (ARRAY(SELECT x.ctid\n"
+	"    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (epoch, seq, prev_epoch, prev_seq)\n"
+	"    CROSS JOIN LATERAL (SELECT o.ctid FROM standpipe.ledger o WHERE o.epoch = u.epoch AND o.seq = u.seq\n"
+	"      AND (o.prev_epoch, o.prev_seq) <> (u.prev_epoch, u.prev_seq) OFFSET 0) x))\n"
+	"  RETURNING l.counts, l.redelivered)\n"
+	"INSERT INTO standpipe.ledger_totals AS t (class, redelivered, inserted)\n"
+	"SELECT g.counts[i][1], sum(g.counts[i][2] * (1 + g.redelivered)), sum(g.counts[i][8])\n"
+	"FROM gone g CROSS JOIN LATERAL generate_subscripts(g.counts, 1) i GROUP BY 1 ORDER BY 1\n"
+	"ON CONFLICT (class) DO UPDATE SET redelivered = t.redelivered + excluded.redelivered,\n"
+	"  inserted = t.inserted + excluded.inserted" };
+
 /* One row per pack, written by the transaction that finishes it. A pack that comes again is counted apart. */
 const struct pg_stmt sql_ledger = { "ledger",
 	"INSERT INTO standpipe.ledger AS t (epoch, seq, prev_epoch, prev_seq, first_ordinal, n_events, redelivered, counts)\n"

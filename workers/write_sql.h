@@ -33,6 +33,7 @@ extern const struct pg_stmt sql_pending_again; /* rkey[], actor[], kind[]: the k
 extern const struct pg_stmt sql_gaps;	      /* epoch[], after_epoch[], after_seq[], first_seq[], reason[] */
 extern const struct pg_stmt sql_dead_letters; /* epoch[], seq[], op[], class[], reason[], sqlstate[], did[], collection[], rkey[], bytes[] */
 /* Last, when the answers are known. */
+extern const struct pg_stmt sql_ledger_recut; /* epoch[], seq[], prev_epoch[], prev_seq[] */
 extern const struct pg_stmt sql_ledger; /* epoch[], seq[], prev_epoch[], prev_seq[], first_ordinal[], n_events[], redelivered[], counts[] */
 extern const struct pg_stmt sql_ledger_part; /* class[], n[] */
 

@@ -44,7 +44,6 @@ class Case:
     prepare: typing.Callable = None  # (lane, case): before standpipe starts
     n_processes: int = 4
     count_fds: bool = True
-    numbered: bool = True           # the stream is not made anew: ordinals go on
 
     def run(self, lane):
         self.rng = random.Random(f"{self.seed} {self.row} {self.name}")
@@ -61,7 +60,7 @@ class Case:
             self.act(lane, self)
         lane.finish(self.history, self.within, self.restarts, self.n_processes)
         fds = {**self.history.fds, "supervisor": self.history.fds["supervisor"] + self.n_processes - 4}
-        lane.judge(self.expected or self.history, fds if self.count_fds else None, self.numbered)
+        lane.judge(self.expected or self.history, fds if self.count_fds else None)
         lane.stop()
         lane.clean = not self.dirty
 

@@ -295,7 +295,7 @@ def cases(history, long):
         case("55", "older files come back before a late ack", late_ack, prepare=empty_copy,
              failpoints=[("ack_send", "stop", 2, 1, 0), ("write_begin", "count", 0, 0, 0),
                          ("ack_reply", "count", 0, 0, 0), ("keeper_mark", "count", 0, 0, 0)]),
-        case("55", "an older dump comes back", older_dump, rate=250, numbered=False),
+        case("55", "an older dump comes back", older_dump, rate=250),
         case("56", "synchronous_commit off", set_and_back("synchronous_commit", "off", 0.5)),
         case("56", "fsync off", fsync_off),
     ]

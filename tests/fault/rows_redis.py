@@ -210,15 +210,15 @@ def cases(history, long):
         case("36", "Redis SIGTERM and start", restart(signal.SIGTERM)),
         case("36", "Redis SIGKILL and start", restart(signal.SIGKILL)),
         case("36", "Redis SIGKILL and start, 5 times", restart(signal.SIGKILL, 5), rate=200),
-        case("38", "AOF with a tail of zeros", damaged("tail"), numbered=False),
-        case("38", "AOF damaged in the middle", damaged("middle"), numbered=False),
-        case("39", "FLUSHALL", command("FLUSHALL"), numbered=False),
-        case("39", "FLUSHALL while the source is silent", emptied_while_silent, numbered=False),
-        case("39", "FLUSHALL while a worker holds entries", emptied_while_held, numbered=False,
+        case("38", "AOF with a tail of zeros", damaged("tail")),
+        case("38", "AOF damaged in the middle", damaged("middle")),
+        case("39", "FLUSHALL", command("FLUSHALL")),
+        case("39", "FLUSHALL while the source is silent", emptied_while_silent),
+        case("39", "FLUSHALL while a worker holds entries", emptied_while_held,
              failpoints=[("write_begin", "stop", 3, 1, 0), ("keeper_mark", "count", 0, 0, 0)]),
         case("39", "XGROUP DESTROY while all entries wait", destroyed_while_silent),
-        case("39", "DEL stream", command("DEL", STREAM), numbered=False),
-        case("39", "DEL meta", command("DEL", STREAM + ":meta"), numbered=False),
+        case("39", "DEL stream", command("DEL", STREAM)),
+        case("39", "DEL meta", command("DEL", STREAM + ":meta")),
         case("39", "XGROUP DESTROY", command("XGROUP", "DESTROY", STREAM, GROUP)),
         case("39", "XGROUP SETID 0", command("XGROUP", "SETID", STREAM, GROUP, "0")),
         case("39", "XGROUP DELCONSUMER of another", command("XGROUP", "DELCONSUMER", STREAM, GROUP, "nobody")),
@@ -232,7 +232,7 @@ def cases(history, long):
         case("42", "every client killed", clients_killed(1)),
         case("42", "every client killed 5 times", clients_killed(5), rate=200),
         case("42", "CLIENT PAUSE 1 s", command("CLIENT", "PAUSE", "1000")),
-        case("43", "an older state comes back", older_copy, rate=300, numbered=False),
+        case("43", "an older state comes back", older_copy, rate=300),
         case("44", "SCRIPT FLUSH", command("SCRIPT", "FLUSH")),
         case("44", "appendonly off and on", and_back([setting("appendonly", "no")], [setting("appendonly", "yes")], 1)),
         case("44", "a password nobody told", password),
@@ -240,10 +240,10 @@ def cases(history, long):
                                                 [("ACL", "SETUSER", "default", "+@all")], 1)),
         case("44", "no right to scripts", and_back([("ACL", "SETUSER", "default", "-evalsha")],
                                                    [("ACL", "SETUSER", "default", "+@all")], 1)),
-        case("44", "another type at the key", wrong_type, numbered=False),
+        case("44", "another type at the key", wrong_type),
     ]
     for n_bytes in (1, 100, 2000, 30000, 100000, 2000000):
-        found.append(case("37", f"AOF loses {n_bytes} bytes", cut_tail(n_bytes), prepare=new_redis, numbered=False))
+        found.append(case("37", f"AOF loses {n_bytes} bytes", cut_tail(n_bytes), prepare=new_redis))
     if long:
         found.append(case("36", "Redis SIGKILL and start, 40 times", restart(signal.SIGKILL, 40), rate=20, within=120))
         found.append(case("42", "Redis stopped for 40 s", stop_for(40), within=150))
