@@ -46,7 +46,8 @@ def program(name):
 
 class Postgres:
     SETTINGS = {"listen_addresses": "", "shared_buffers": "16MB", "max_connections": "30",
-                "max_wal_size": "64MB", "log_min_messages": "fatal", "autovacuum_naptime": "10s"}
+                "max_wal_size": "64MB", "log_min_messages": "fatal", "autovacuum_naptime": "10s",
+                "dynamic_shared_memory_type": "mmap"}  # a killed one leaves nothing outside of its folder
 
     def __init__(self, folder, template=None):
         self.folder, self.data = folder, folder + "/pg"
