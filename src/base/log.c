@@ -90,8 +90,12 @@ const char *log_file(void)
 
 int log_reopen(const char *path, struct err *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY;
+	int fd = open(path, flags);
 
+	/* children may not create files: theirs is there, the supervisor has opened it before */
+	if (fd < 0 && errno == ENOENT)
+		fd = open(path, flags | O_CREAT, 0640);
 	if (fd < 0)
 		return err_set(err, "%s: %s", path, strerror(errno));
 	if (dup2(fd, STDERR_FILENO) < 0) {

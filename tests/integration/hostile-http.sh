@@ -4,6 +4,7 @@
 # sockets. The pipeline does not notice, the monitor stays the same process and does not grow.
 # runs alone
 . "$(dirname "$0")/../lib.sh"
+standpipe=$build/tests/fault/standpipe-faults # the program, but its descriptors may be looked at
 
 free_port() {
 	perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1)->sockport'

@@ -3,6 +3,7 @@
 # Log lines: whatever becomes of stderr, the pipeline goes on; rotation, the journal's priorities, and errors that
 # repeat.
 . "$(dirname "$0")/../lib.sh"
+standpipe=$build/tests/fault/standpipe-faults # the program, but its descriptors may be looked at
 
 log=$T/standpipe.log
 
