@@ -185,9 +185,9 @@ static const char grants_sql[] =
 	" GRANT INSERT ON bsky.actors, bsky.keys TO %1$I;"
 	" GRANT INSERT, UPDATE ON %2$s TO %1$I;"
 	" GRANT INSERT, UPDATE ON standpipe.watermark, standpipe.epochs, standpipe.gaps,"
-	" standpipe.purge, standpipe.ledger_totals TO %1$I;"
+	" standpipe.purge, standpipe.ledger_totals, standpipe.identities TO %1$I;"
 	" GRANT INSERT, UPDATE, DELETE ON standpipe.pending, standpipe.dead_letters, standpipe.suspects,"
-	" standpipe.ledger TO %1$I;', $1::text,"
+	" standpipe.ledger, standpipe.parked, standpipe.chain, standpipe.chain_breaks TO %1$I;', $1::text,"
 	" (SELECT string_agg(format('bsky.%I', relname), ', ') FROM pg_class"
 	" WHERE relnamespace = 'bsky'::regnamespace AND relkind = 'r' AND relname NOT IN ('actors', 'keys')))";
 
