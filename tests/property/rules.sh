@@ -39,12 +39,19 @@ choices() {
 		grep -vx 'break_rule\|combo\|none'
 }
 
+# named LETTERS: the rules of src/base/rules.h in lists of these macros.
+named() {
+	sed -nE "s/^\t[$1]\([a-z_]+, ([a-z_]+)\).*/\1/p" "$top/src/base/rules.h"
+}
+
 export PGOPTIONS="-c client_min_messages=warning"
 pg_start
 databases+=("${PGDATABASE}_copy")
 standpipe_conf
 STANDPIPE_INSTALLATION_KEY=$(printf '5a%.0s' {1..32}) standpipe migrate >"$T/migrate.log" 2>&1 || bail "migrate failed"
-is "the build option break_rule knows every rule" "$(choices)" "$("$any_order" --list-rules)"
+# in the header X() is a rule of the data's meaning, Y() one of the chain, which tests/fault/rules.sh breaks
+is "the build option break_rule knows every rule" "$(choices)" "$(named XY)"
+is "each rule of the data's meaning is tried here" "$("$any_order" --list-rules)" "$(named X)"
 ok "with every rule in place the test passes" intact
 for rule in $("$any_order" --list-rules); do
 	ok "with $rule the test fails" fails "$rule"
