@@ -287,7 +287,7 @@ SKIPPED = {
     "33b": "malloc fails at the n-th call: an allocation that fails ends the process by design (row 31 kills it)",
     "45": "entries trimmed or deleted by others: tests/integration/foreigners.sh",
     "46": "entries of others: tests/integration/foreigners.sh",
-    "47": "XACK by a foreign client: found only by a chain audit of the repos, which does not exist yet",
+    "47": "XACK by a foreign client: tests/integration/foreign-ack.sh",
     "71": "cycles and references to itself: tests/property, on the same writer",
     "73": "parents deleted and created again beside their children: tests/property, in every order",
     "74": "frames at the size limits: belong to the relay's frames",
