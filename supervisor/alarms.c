@@ -136,7 +136,7 @@ static struct alarm_figures look(struct alarms *a, const struct conf *conf, stru
 /* ---- saying ---- */
 
 /* One line, with the way out. */
-static void say(enum alarm alarm, enum alarm_level level, const struct alarm_figures *f, uint64_t repeats)
+static void say(enum alarm alarm, enum alarm_level level, const struct alarm_figures *f, const char *repeated)
 {
 	static const enum log_level levels[N_ALARM_LEVELS] = { LOG_NOTICE, LOG_WARNING, LOG_ERROR };
 	static const char *const ends[N_ALARM_LEVELS] = { "_normal", "", "_critical" };
@@ -148,8 +148,8 @@ static void say(enum alarm alarm, enum alarm_level level, const struct alarm_fig
 		snprintf(overflow, sizeof overflow, "%.0f", f->overflow_s);
 	log_write(levels[level], event,
 		"depth=%" PRIu64 " risk_s=%.0f overflow_s=%s redis_memory=%" PRIu64 " maxmemory=%" PRIu64
-		" fragmentation=%.1f repeats=%" PRIu64 "%s%s",
-		f->depth, f->risk_s, overflow, f->memory, f->memory_max, f->fragmentation, repeats,
+		" fragmentation=%.1f%s%s%s",
+		f->depth, f->risk_s, overflow, f->memory, f->memory_max, f->fragmentation, repeated,
 		level == LEVEL_NORMAL ? "" : ": ", level == LEVEL_NORMAL ? "" : hint);
 }
 
@@ -163,13 +163,12 @@ void alarms_tick(struct alarms *a, const struct conf *conf, struct stats_page *p
 	for (enum alarm i = 0; i < N_ALARMS; i++) {
 		enum alarm_level level = rows[i].judge(&f, conf);
 		bool changed = level != page->alarms[i];
-		uint64_t repeats = 0;
 
 		page->alarms[i] = level;
 		if (changed)
 			complaint_clear(&a->repeats[i]);
-		if ((changed || level != LEVEL_NORMAL) && complaint_due(&a->repeats[i], &repeats))
-			say(i, level, &f, repeats);
+		if ((changed || level != LEVEL_NORMAL) && complaint_due(&a->repeats[i]))
+			say(i, level, &f, a->repeats[i].repeated);
 	}
 }
 

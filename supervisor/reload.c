@@ -162,7 +162,6 @@ static struct slot *next_stale(struct supervisor *s)
 void reload_step(struct supervisor *s)
 {
 	struct reload *r = &s->reload;
-	uint64_t repeats;
 
 	if (!r->active || s->stopping)
 		return;
@@ -185,9 +184,8 @@ void reload_step(struct supervisor *s)
 		return;
 	if (r->changed)
 		log_notice("config.reloaded", "workers=%d", (int)s->conf->workers.count);
-	else if (!s->page->reload_failed && complaint_due(&r->unchanged, &repeats))
-		log_notice("config.unchanged", "repeats=%llu: the file says what is in force",
-			(unsigned long long)repeats);
+	else if (!s->page->reload_failed && complaint_due(&r->unchanged))
+		log_notice("config.unchanged", "the file says what is in force%s", r->unchanged.repeated);
 	r->active = r->changed = false;
 	if (s->page->reload_failed)
 		notify_send("READY=1\nSTATUS=configuration not reloaded: see the log; the old one is in force");

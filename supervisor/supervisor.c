@@ -27,16 +27,13 @@ static const int64_t require_us = 10000000;
  * set-up, and a person is there to answer it; later we go on trying. */
 static void on_refused(struct supervisor *s, const struct slot *slot, const char *text)
 {
-	uint64_t repeats;
-
 	if (s->stopping)
 		return;
 	if (strcmp(s->refused, text) != 0)
 		complaint_clear(&s->refusal);
 	snprintf(s->refused, sizeof s->refused, "%s", text);
-	if (complaint_due(&s->refusal, &repeats))
-		log_error("dependency.refused", "child=%s-%d repeats=%llu: %s", slot->role,
-			slot->number, (unsigned long long)repeats, text);
+	if (complaint_due(&s->refusal))
+		log_error("dependency.refused", "child=%s-%d: %s%s", slot->role, slot->number, text, s->refusal.repeated);
 	if (s->options->require || !slot->was_ready)
 		supervisor_stop(s, EXIT_CONFIG, false);
 }

@@ -113,6 +113,7 @@ void child_done(struct child *c)
 {
 	struct event **events[] = { &c->chan_event, &c->beat_event, &c->signal_event };
 
+	log_sum_up(true);
 	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
 		if (*events[i]) {
 			event_free(*events[i]);
@@ -135,6 +136,7 @@ static void beat(struct child *c)
 	int64_t now_us = clock_mono_us();
 
 	(void)FAILPOINT(child_beat);
+	log_sum_up(false);
 	stats_add(c->stats, STAT_log_dropped, log_dropped() - c->log_dropped);
 	c->log_dropped = log_dropped();
 	stats_set(c->stats, STAT_beat_us, (uint64_t)now_us);

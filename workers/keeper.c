@@ -250,8 +250,6 @@ static enum keeper_status audit_chains(struct keeper *k, struct err *err)
 /* Shows and says, once in a while, what is waited for. The failing side is checked anew. */
 static void trouble(struct keeper *k, enum keeper_status status, const struct err *err)
 {
-	uint64_t repeats;
-
 	if (status != KEEPER_E_REDIS)
 		k->postgres_checked = false;
 	if (status != KEEPER_E_POSTGRES)
@@ -261,9 +259,8 @@ static void trouble(struct keeper *k, enum keeper_status status, const struct er
 	child_set_state(k->child, CHILD_WAITING, err->text);
 	if (status == KEEPER_E_REFUSED)
 		child_refused(k->child, err->text);
-	if (complaint_due(&k->complaint, &repeats))
-		log_error("keeper.waiting", "error=\"%s\" action=\"retrying\" repeats=%" PRIu64,
-			err->text, repeats);
+	if (complaint_due(&k->complaint))
+		log_error("keeper.waiting", "error=\"%s\" action=\"retrying\"%s", err->text, k->complaint.repeated);
 }
 
 /* Everything once; false: something is away or refused. */

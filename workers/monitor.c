@@ -230,17 +230,15 @@ static struct bufferevent *on_accept(struct event_base *base, void *ctx)
 static void on_excess(evutil_socket_t timer, short what, void *ctx)
 {
 	struct monitor *m = ctx;
-	uint64_t repeats;
 
 	(void)timer;
 	(void)what;
 	for (int fd = m->limit_fd; fd < m->over_fd; fd++)
 		shutdown(fd, SHUT_RDWR);
 	m->over_fd = 0;
-	if (complaint_due(&m->full, &repeats))
-		log_warning("monitor.refused",
-			"connections=%d repeats=%llu: the limit; idle ones end after %d s",
-			MAX_CONNECTIONS, (unsigned long long)repeats, TIMEOUT_S);
+	if (complaint_due(&m->full))
+		log_warning("monitor.refused", "connections=%d: the limit; idle ones end after %d s%s", MAX_CONNECTIONS,
+			TIMEOUT_S, m->full.repeated);
 }
 
 /* Ends those who hold their place too long by a byte now and then: evhttp only knows progress. */

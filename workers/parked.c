@@ -82,7 +82,6 @@ void parked_work(struct parked *p, struct writer *w)
 {
 	enum write_status status;
 	struct err err;
-	uint64_t repeats;
 
 	if (clock_mono_us() < p->next_us)
 		return;
@@ -94,9 +93,8 @@ void parked_work(struct parked *p, struct writer *w)
 	p->next_us = p->more ? 0 : clock_mono_us() + LOOK_US;
 	if (status == WRITE_OK)
 		complaint_clear(&p->complaint);
-	else if (status != WRITE_E_STOP && complaint_due(&p->complaint, &repeats))
-		log_error("worker.parked_failed", "error=\"%s\" action=\"retrying\" repeats=%llu", err.text,
-			(unsigned long long)repeats);
+	else if (status != WRITE_E_STOP && complaint_due(&p->complaint))
+		log_error("worker.parked_failed", "error=\"%s\" action=\"retrying\"%s", err.text, p->complaint.repeated);
 }
 
 void parked_done(struct parked *p)

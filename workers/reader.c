@@ -190,18 +190,16 @@ static void tell_end(struct reader *r, int64_t wait_us)
 {
 	const struct websocket_ended *e = &r->ended;
 	const char *why = websocket_close_name(e->why);
-	uint64_t repeats;
 
 	if (r->was_open)
 		log_notice("source.disconnected",
 			"url=%s why=%s code=%d retry_ms=%" PRId64 " detail=\"%s\"", r->request, why,
 			e->close_code, wait_us / 1000, e->detail);
-	else if (complaint_due(&r->no_source, &repeats))
+	else if (complaint_due(&r->no_source))
 		log_warning("source.unreachable",
-			"url=%s why=%s http=%d retry_ms=%" PRId64 " attempts=%u repeats=%" PRIu64
-			" detail=\"%s\"",
-			r->request, why, e->http_status, wait_us / 1000, r->n_failed, repeats,
-			e->detail);
+			"url=%s why=%s http=%d retry_ms=%" PRId64 " attempts=%u detail=\"%s\"%s",
+			r->request, why, e->http_status, wait_us / 1000, r->n_failed, e->detail,
+			r->no_source.repeated);
 }
 
 /* While there is no source: people see why. */

@@ -45,8 +45,6 @@ enum wait_result reader_wait(void *ctx, int fd, short events, int64_t deadline_u
 
 enum link_event reader_unfit(struct reader *r, enum stream_status status, const struct err *err)
 {
-	uint64_t repeats;
-
 	switch (status) {
 	case STREAM_E_STOP:
 		return EV_LINK_DRAIN;
@@ -70,10 +68,9 @@ enum link_event reader_unfit(struct reader *r, enum stream_status status, const 
 	child_set_state(r->child, CHILD_WAITING, err->text);
 	/* the keeper needs a moment at every start; settings are the supervisor's to tell */
 	if (status != STREAM_E_SETTINGS && (status != STREAM_E_UNPREPARED || r->child->ready) &&
-		complaint_due(&r->no_redis, &repeats))
-		log_warning("reader.redis_unfit",
-			"redis=%s status=%s repeats=%" PRIu64 " error=\"%s\"",
-			stream_address(r->stream), stream_status_name(status), repeats, err->text);
+		complaint_due(&r->no_redis))
+		log_warning("reader.redis_unfit", "redis=%s status=%s error=\"%s\"%s", stream_address(r->stream),
+			stream_status_name(status), err->text, r->no_redis.repeated);
 	return EV_LINK_UNFIT;
 }
 
@@ -203,13 +200,10 @@ enum link_event reader_ask_epoch(struct reader *r)
 
 enum link_event reader_await_epoch(struct reader *r)
 {
-	uint64_t repeats;
-
-	if (clock_mono_us() >= r->want_until_us && complaint_due(&r->no_epoch, &repeats))
+	if (clock_mono_us() >= r->want_until_us && complaint_due(&r->no_epoch))
 		log_warning("reader.epoch_overdue",
-			"host=%s repeats=%" PRIu64
-			" way_out=\"is the keeper running and PostgreSQL there?\"",
-			r->want_host, repeats);
+			"host=%s way_out=\"is the keeper running and PostgreSQL there?\"%s", r->want_host,
+			r->no_epoch.repeated);
 	reader_arm(r->timer, KEEPER_RETRY_US);
 	return EV_LINK_NONE;
 }

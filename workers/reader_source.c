@@ -293,7 +293,7 @@ static void tell_refused_ops(struct reader_source *s, const struct event *e)
 		if (op->verdict == OP_VERDICT_OK)
 			continue;
 		stats_add(s->stats, STAT_ops_bad, 1);
-		log_warning("op.refused", "seq=%" PRIu64 " did=%.*s path=%.*s%s%.*s reason=%s",
+		log_often(LOG_WARNING, "op.refused", "seq=%" PRIu64 " did=%.*s path=%.*s%s%.*s reason=%s",
 			e->seq, SLICE_ARG(e->did), SLICE_ARG(op->collection),
 			op->collection.n ? "/" : "", SLICE_ARG(op->rkey),
 			op_verdict_name(op->verdict));
@@ -320,7 +320,7 @@ static void take(struct reader_source *s, struct event *e)
 	s->proven = true;
 	s->n_frames++;
 	if (e->kind == EVENT_BAD)
-		log_warning("event.refused", "seq=%" PRIu64 " reason=%.*s", e->seq, SLICE_ARG(e->reason));
+		log_often(LOG_WARNING, "event.refused", "seq=%" PRIu64 " reason=%.*s", e->seq, SLICE_ARG(e->reason));
 	if (!s->all_collections)
 		stats_add(s->stats, STAT_ops_filtered,
 			filter_ops(e, s->conf->source.collections, s->conf->source.n_collections));

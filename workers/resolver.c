@@ -206,14 +206,12 @@ static enum pg_class connect_postgres(struct resolver *r, struct err *err)
 
 static void trouble(struct resolver *r, const struct err *err)
 {
-	uint64_t repeats;
-
 	r->store.connected = false;
 	r->next_look_us = clock_mono_us() + RETRY_US;
 	child_set_state(r->child, CHILD_WAITING, err->text);
-	if (complaint_due(&r->no_postgres, &repeats))
-		log_error("resolver.postgres_failed", "error=\"%s\" action=\"retrying\" repeats=%llu", err->text,
-			(unsigned long long)repeats);
+	if (complaint_due(&r->no_postgres))
+		log_error("resolver.postgres_failed", "error=\"%s\" action=\"retrying\"%s", err->text,
+			r->no_postgres.repeated);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)

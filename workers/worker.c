@@ -68,11 +68,9 @@ static enum wait_result wait_stream(void *ctx, int fd, short events, int64_t dea
 /* Shows what is waited for, says it once in a while, sleeps with growing pauses; true: drain now. */
 static bool wait_for(struct worker *w, const char *event, struct complaint *c, const struct err *err, int64_t *pause_us)
 {
-	uint64_t repeats;
-
 	child_set_state(w->child, CHILD_WAITING, err->text);
-	if (complaint_due(c, &repeats))
-		log_error(event, "error=\"%s\" action=\"retrying\" repeats=%llu", err->text, (unsigned long long)repeats);
+	if (complaint_due(c))
+		log_error(event, "error=\"%s\" action=\"retrying\"%s", err->text, c->repeated);
 	*pause_us = *pause_us ? *pause_us * 2 : BACKOFF_MIN_US;
 	if (*pause_us > BACKOFF_MAX_US)
 		*pause_us = BACKOFF_MAX_US;

@@ -26,6 +26,12 @@ static struct log_state {
 	int fd; /* WAY_OWN: stderr once more, but non-blocking for us alone */
 	char file[256];
 	uint64_t dropped, told; /* told: of those dropped */
+	struct often {
+		const char *event; /* NULL: free */
+		enum log_level level;
+		int64_t since_us;
+		uint64_t n;
+	} often[8];
 } state = { .level = LOG_INFO, .fd = -1 };
 
 static const struct level_info {
@@ -217,20 +223,87 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
 	log_raw(line, n);
 }
 
-bool complaint_due(struct complaint *c, uint64_t *ret_repeats)
+/* ---- repeats ---- */
+
+static const int64_t second_us = 1000000, minute_us = 60000000;
+
+/* ` repeated="5231 more in 60 s"` */
+static void put_repeated(char *out, size_t size, uint64_t n, int64_t us)
+{
+	snprintf(out, size, " repeated=\"%llu more in %lld s\"", (unsigned long long)n,
+		(long long)((us + second_us - 1) / second_us));
+}
+
+/* The minute of that event, NULL if there are too many of them: then nothing is kept back. */
+static struct often *often_of(enum log_level level, const char *event, int64_t now_us)
+{
+	for (size_t i = 0; i < sizeof state.often / sizeof state.often[0]; i++) {
+		struct often *o = &state.often[i];
+
+		if (!o->event)
+			*o = (struct often){ event, level, now_us, 0 };
+		if (strcmp(o->event, event) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+static void sum_up(struct often *o, int64_t now_us)
+{
+	char repeated[64];
+
+	if (o->n > LOG_OFTEN_LINES) {
+		put_repeated(repeated, sizeof repeated, o->n - LOG_OFTEN_LINES, now_us - o->since_us);
+		log_write(o->level, o->event, "%s", repeated + 1);
+	}
+	o->since_us = now_us;
+	o->n = 0;
+}
+
+bool log_often_due(enum log_level level, const char *event)
+{
+	int64_t now_us = clock_mono_us();
+	struct often *o = often_of(level, event, now_us);
+
+	if (!o)
+		return true;
+	if (now_us - o->since_us >= minute_us)
+		sum_up(o, now_us);
+	if (o->n == 0)
+		o->since_us = now_us;
+	return ++o->n <= LOG_OFTEN_LINES;
+}
+
+void log_sum_up(bool all)
 {
 	int64_t now_us = clock_mono_us();
 
-	if (now_us < c->next_us) {
+	for (size_t i = 0; i < sizeof state.often / sizeof state.often[0]; i++) {
+		struct often *o = &state.often[i];
+
+		if (o->event && (all || now_us - o->since_us >= minute_us))
+			sum_up(o, now_us);
+	}
+}
+
+bool complaint_due(struct complaint *c)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (c->interval_us && now_us < c->said_us + c->interval_us) {
 		c->silent++;
 		return false;
 	}
-	*ret_repeats = c->silent;
+	c->repeated[0] = 0;
+	if (c->silent)
+		put_repeated(c->repeated, sizeof c->repeated, c->silent, now_us - c->said_us);
+	if (now_us - c->said_us - c->interval_us > minute_us)
+		c->interval_us = 0;
 	c->silent = 0;
-	c->interval_us = c->interval_us ? c->interval_us * 2 : 1000000;
-	if (c->interval_us > 60000000)
-		c->interval_us = 60000000;
-	c->next_us = now_us + c->interval_us;
+	c->said_us = now_us;
+	c->interval_us = c->interval_us ? c->interval_us * 2 : second_us;
+	if (c->interval_us > minute_us)
+		c->interval_us = minute_us;
 	return true;
 }
 

@@ -44,15 +44,30 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...) PR
 #define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
 
-/* A complaint that would repeat: says it now, then at intervals doubling from 1 s to 60 s, with the
- * number of times it was silent as `repeats=`. Zero-initialise; one per place. */
+/* Something that repeats is said in one of two ways, and its line ends with `repeated="5231 more in 60 s"`. */
+
+/* Of what may come with every event: the first LOG_OFTEN_LINES of a minute are lines of their own; the others are one
+ * line when the minute is over. event is a string constant. */
+#define log_often(level, event, ...)                           \
+	do {                                                   \
+		if (log_often_due(level, event))               \
+			log_write(level, event, __VA_ARGS__);  \
+	} while (0)
+enum { LOG_OFTEN_LINES = 10 };
+bool log_often_due(enum log_level level, const char *event);
+/* To be called once a second or so: says what of them is over; `all`: whatever was not said. */
+void log_sum_up(bool all);
+
+/* A complaint as long as its cause lasts: said now, then at intervals doubling from 1 s to 60 s; a minute of quiet
+ * begins anew. Zero-initialise; one per place. */
 struct complaint {
-	int64_t next_us, interval_us;
+	int64_t said_us, interval_us;
 	uint64_t silent;
+	char repeated[64]; /* to be put behind the line: "", or a space and how often it was not said since when */
 };
 
-/* True if it should be said now; *ret_repeats gets how often it was not said since. */
-bool complaint_due(struct complaint *c, uint64_t *ret_repeats);
+/* True if it should be said now. */
+bool complaint_due(struct complaint *c);
 /* The cause is over: the next complaint is said at once. */
 void complaint_clear(struct complaint *c);
 

@@ -102,6 +102,11 @@ standpipe_stop
 
 # ---- the journal ----
 
+# a second on from where it stands, 30 records have bytes that are not those of their CID
+relay_stop
+from=$(($(sql 'select seq from standpipe.watermark') + 400))
+relay_start serve "$T/generated.frames" --listen "${relay_url#ws://}" --rate 400 --past "$from" \
+	$(seq -f '--wrong-cid %.0f' "$from" $((from + 29)))
 level info
 : >"$log"
 export JOURNAL_STREAM
@@ -111,14 +116,27 @@ wait_until 'grep -q supervisor.healthy "$log"' 30
 ok "in the journal: priorities instead of times" grep -q '^<5>notice supervisor.healthy role=supervisor' "$log"
 none "on every line" "$(grep -v '^<[3-7]>' "$log")"
 
+# ---- what comes with every event ----
+
+ok "records are refused" wait_until '[ "$(sql "select coalesce(max(seq), 0) from standpipe.dead_letters")" -gt $((from + 20)) ]' 60
+flows
+is "ten of them are lines of their own" "$(grep -c 'warning op.refused role=reader-0 seq=' "$log")" 10
+
 # ---- one error, once ----
 
 kill -KILL "$redis_pid"
 wait "$redis_pid" 2>/dev/null
 ok "an outage is an error with its way out" wait_until 'grep -q "^<3>error worker.redis_failed role=worker-0 .*action=" "$log"' 20
-ok "that lasts: repeats are counted" wait_until 'grep -qE "worker.redis_failed role=worker-0 .*repeats=[1-9]" "$log"' 30
+ok "that lasts: it says how many more in how long" \
+	wait_until 'grep -qE "worker.redis_failed role=worker-0 .* repeated=\"[1-9][0-9]* more in [1-9][0-9]* s\"$" "$log"' 30
 ok "and seldom said" test "$(grep -c 'worker.redis_failed role=worker-0' "$log")" -le 5
 standpipe_stop
 is "TERM exits 0" "$standpipe_status" 0
+refused=$(sql "select count(*) from standpipe.dead_letters")
+ok "more than ten were refused ($refused)" test "$refused" -gt 10
+ok "the others are one line, with their number" \
+	grep -qE "^<4>warning op.refused role=reader-0 repeated=\"$((refused - 10)) more in [0-9]+ s\"$" "$log"
+ok "where they become dead letters too" test "$(sed -nE 's/.*worker.dead_lettered .*repeated="([0-9]*) more.*/\1/p' "$log" |
+	awk '{ n += $1 } END { print n }')" = $((refused - $(grep -c 'worker.dead_lettered .*class=refused' "$log")))
 unset JOURNAL_STREAM
 plan
