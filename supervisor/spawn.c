@@ -59,6 +59,7 @@ pid_t spawn(const char *role, int number, const int fds[3], struct err *err)
 		return err_set(err, "cannot fork: %s", strerror(errno));
 	if (pid > 0)
 		return pid;
+	(void)FAILPOINT(spawn_forked);
 	arrange_signals(parent);
 	arrange_fds(fds);
 	if (FAILPOINT(spawn_exec))

@@ -47,6 +47,7 @@
 	X(keeper_trimmed)  /* K17: trimmed */                                                  \
 	X(keeper_purge)    /* before records of deleted accounts are emptied */                \
 	X(spawn_fork)      /* K25: the supervisor is about to fork */                          \
+	X(spawn_forked)    /* the forked process would not yet die with its parent */          \
 	X(spawn_exec)      /* the forked process is about to become a child */                 \
 	X(child_beat)      /* any child gives a sign of life */
 

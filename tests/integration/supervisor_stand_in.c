@@ -5,7 +5,8 @@
  *
  * `supervisor-stand-in [-c FILE] [--require]` is `standpipe run` with the same roles. Each child
  * looks at the file <role>-<slot>, else <role>, in $STAND_IN: its first word is wait | refuse |
- * crash | stubborn (does not drain) | silent (does not beat) | orphan (crashes and leaves a process
+ * crash | stubborn (does not drain) | silent (does not beat) | deaf (nor dies of SIGABRT) | stuck (beats, but
+ * does not get on) | spared (by the signal at its parent's death) | orphan (crashes and leaves a process
  * behind); no file: ready. It follows a change at once.
  */
 #include "base/clock.h"
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { LOOK_US = 20000 };
@@ -55,9 +57,12 @@ static void obey(struct child *c, const char *wish)
 {
 	if (strcmp(wish, "orphan") == 0 && fork() == 0)
 		fall_silent();
+	if (strcmp(wish, "deaf") == 0)
+		signal(SIGABRT, SIG_IGN);
+	prctl(PR_SET_PDEATHSIG, strcmp(wish, "spared") == 0 ? 0 : SIGKILL);
 	if (strcmp(wish, "crash") == 0 || strcmp(wish, "orphan") == 0)
 		raise(SIGSEGV);
-	else if (strcmp(wish, "silent") == 0)
+	else if (strcmp(wish, "silent") == 0 || strcmp(wish, "deaf") == 0)
 		fall_silent();
 	else if (strcmp(wish, "refuse") == 0)
 		child_refused(c,
@@ -66,7 +71,7 @@ static void obey(struct child *c, const char *wish)
 		child_set_state(
 			c, CHILD_WAITING, "PostgreSQL /nowhere/.s.PGSQL.5432: no such file");
 	else
-		child_set_state(c, CHILD_IDLE, NULL);
+		child_set_state(c, strcmp(wish, "stuck") == 0 ? CHILD_BUSY : CHILD_IDLE, NULL);
 	stats_set(c->stats, STAT_source_connected, !wish[0]);
 	if (!wish[0])
 		child_ready(c);
@@ -107,21 +112,31 @@ static void on_drain(void *ctx)
 	event_base_loopbreak(c->base);
 }
 
+struct look {
+	struct child *child;
+	char last[32];
+};
+
 static void on_look(evutil_socket_t fd, short what, void *ctx)
 {
+	struct look *l = ctx;
 	char wish[32];
 
 	(void)fd;
 	(void)what;
-	read_wish(ctx, wish, sizeof wish);
-	obey(ctx, wish);
+	read_wish(l->child, wish, sizeof wish);
+	if (strcmp(wish, l->last) != 0)
+		log_notice("stand_in.obeying", "%s", wish);
+	memcpy(l->last, wish, sizeof l->last);
+	obey(l->child, wish);
 }
 
 /* A child with a libevent loop, as the reader is one. */
 static int stand_in_loop(struct child *c)
 {
 	struct event_base *base = event_base_new();
-	struct event *look = event_new(base, -1, EV_PERSIST, on_look, c);
+	struct look l = { c, "" };
+	struct event *look = event_new(base, -1, EV_PERSIST, on_look, &l);
 	struct timeval interval = { 0, LOOK_US };
 	struct err err;
 

@@ -94,6 +94,18 @@ is "what config prints is a good file" "$(exit_of "$real" check -c "$T/printed.c
 none "and holds no password" "$(grep hunter2 "$T/printed.conf")"
 is "\$STANDPIPE_CONFIG names the file" "$(STANDPIPE_CONFIG=$T/bad.conf exit_of "$real" check)" 78
 
+# ---- watchdog: half a minute of patience, while the rest of this is tested ----
+
+mkdir "$T/watched" "$T/watched/run"
+echo silent >"$T/watched/worker-0"
+echo deaf >"$T/watched/worker-1"
+echo "workers: { count = 3; }; http: { listen = \"\"; }; runtime: { dir = \"$T/watched/run\"; };" >"$T/watched/conf"
+STAND_IN=$T/watched "$stand_in" -c "$T/watched/conf" >"$T/watched.log" 2>&1 &
+watched=$!
+servers+=("$watched")
+wait_until '[ "$(grep -c stand_in.obeying "$T/watched.log")" = 2 ]' 10 || bail "they do not obey"
+rm "$T/watched/worker-0" "$T/watched/worker-1"
+
 # ---- usage ----
 
 is "an unknown command exits 64" "$(exit_of "$real" nonsense)" 64
@@ -218,6 +230,25 @@ conf 'workers: { count = 3; batch_events = 80; };'
 hup
 ok "a new configuration tries it at once" wait_until '[ "$(n_of worker)" = 3 ] && status | grep -q healthy' 20
 
+# zombies PIDS: all of them have ended and nobody has taken notice.
+zombies() {
+	local pid
+
+	for pid in $1; do
+		grep -q '^State:.Z' "/proc/$pid/status" || return 1
+	done
+}
+
+forget
+victims=$(pids_of worker; pids_of reader)
+kill -STOP "$standpipe_pid"
+kill -SEGV $victims
+wait_until 'zombies "$victims"' 10 || bail "they do not die"
+kill -CONT "$standpipe_pid"
+ok "four that die at once, with one SIGCHLD, are all noticed" wait_until '[ "$(n_logged signal=SIGSEGV)" = 4 ]' 10
+ok "none stays a zombie" wait_until 'for pid in $victims; do [ ! -e "/proc/$pid" ] || exit 1; done' 10
+ok "and all are restarted" wait_until '[ "$(n_of reader) $(n_of worker)" = "1 3" ] && status | grep -q healthy' 20
+
 # ---- the end ----
 
 forget
@@ -290,7 +321,12 @@ ok "SIGKILL of the supervisor leaves no child, not even a stuck one" wait_until 
 rm "$STAND_IN/worker-0"
 start
 ok "and the next start is not kept out" test "$(n_of worker)" = 2
-stop TERM
+before=$(children)
+wish spared worker-0
+wish spared reader-0
+stop KILL
+ok "those that no signal reaches leave because the channel has ended" wait_until 'gone "$before"' 10
+rm "$STAND_IN/worker-0" "$STAND_IN/reader-0"
 
 # ---- dependencies ----
 
@@ -322,4 +358,67 @@ wait_until '[ "$(children | wc -l)" = 4 ]' 10
 before=$(children)
 stop KILL
 ok "SIGKILL of the supervisor leaves no child" wait_until 'gone "$before"' 10
+
+# ---- what is inherited: the program whose descriptors may be looked at, given more than it needs ----
+
+standpipe=$build/tests/fault/standpipe-faults
+: >"$T/extra"
+exec 20<"$T/extra" 57>>"$T/extra" 200<"$T"
+standpipe_run
+exec 20<&- 57>&- 200<&-
+wait_until '[ "$(children | wc -l)" = 4 ] && status --json | grep -qE "(\"doing\":\"waiting\".*){4}"' 20
+ok "the supervisor itself has them" test "$(readlink /proc/"$standpipe_pid"/fd/{20,57,200} | grep -c "^$T")" = 3
+is "its children have stdio, a channel, the configuration and the counters" \
+	"$(for pid in $(children); do readlink /proc/"$pid"/fd/{3,4,5} | sed 's/:\[.*//;s/ (deleted)//'; done | sort | uniq -c | tr -s ' \n' ' ')" \
+	" 4 /memfd:standpipe-conf 4 /memfd:standpipe-stats 4 socket "
+none "and beyond these only what they have opened" "$(
+	ours=$(readlink /proc/"$standpipe_pid"/fd/* | grep -E '^(socket|pipe):')
+	for pid in $(children); do
+		for fd in /proc/"$pid"/fd/*; do
+			[ "${fd##*/}" -gt 5 ] || continue
+			file=$(readlink "$fd")	# or it has just been closed
+			case $file in
+			'' | 'anon_inode:[signalfd]' | 'anon_inode:[eventpoll]') ;;
+			socket:* | pipe:*) grep -F "$file" <<<"$ours" ;;
+			*) echo "$fd $file" ;;
+			esac
+		done
+	done)"
+stop TERM
+
+# one child stops where it would not yet die with its parent (struct failpoint_slot; 5: FAIL_STOP, at the first pass)
+perl -e 'print pack "a32 L6 x8", "spawn_forked", 5, 0, 1, 1, 0, 0' >"$T/failpoints"
+STANDPIPE_FAILPOINTS=$T/failpoints standpipe_run
+stopped() {
+	local pid
+
+	for pid in $(cat "/proc/$standpipe_pid/task/$standpipe_pid/children"); do
+		! grep -q '^State:.T' "/proc/$pid/status" || echo "$pid"
+	done
+}
+wait_until '[ -n "$(stopped)" ] && [ "$(children | wc -l)" = 3 ]' 20 || bail "no child is on its way"
+before=$(stopped)
+stop KILL
+ok "a child that is on its way when its parent dies is still there" grep -q '^State:.T' "/proc/$before/status"
+kill -CONT "$before"
+ok "and leaves as soon as it looks" wait_until 'gone "$before"' 10
+
+# ---- the watchdog: what became of it ----
+
+watched_status() {
+	"$real" status -c "$T/watched/conf"
+}
+
+watched_logged() {
+	grep -qE "$1" "$T/watched.log"
+}
+
+ok "a child without a sign of life for half a minute is aborted" \
+	wait_until 'watched_logged "child.stuck role=supervisor child=worker-0 .*: no sign of life for 3[0-9] s"' 50
+ok "and one that does not die of it is killed 5 s later" wait_until 'watched_logged "child.killed role=supervisor child=worker-1"' 20
+ok "both are back" wait_until 'watched_status | grep -q "^standpipe healthy"' 20
+ok "status says how it ended" test "$(watched_status | grep -cE '^worker-[01] .* 1 .*signal=SIG(ABRT|KILL) \(was stuck\)$')" = 2
+ok "the third was left alone" grep -qE '^worker-2 .* 0 .* -$' <(watched_status)
+kill "$watched"
+wait "$watched"
 plan
