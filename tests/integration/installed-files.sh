@@ -71,27 +71,77 @@ keys() {
 }
 is "every key of the table is printed" "$(keys | wc -l)" "$(grep -c '^	{ AT(' "$top/src/io/conf_keys.c")"
 
-# Values just outside what is accepted, all in one file: each must be complained about.
-keys | awk -F '\t' -v side="$T/outside" '
-	$4 ~ /^-?[0-9.]+\.\.[0-9.]+L?$/ {
-		split($4, range, /\.\./)
-		if (range[1] ~ /\./ || range[2] ~ /\./) { below = sprintf("%.2f", range[1] - 0.05); above = sprintf("%.1f", range[2] + 0.5) }
-		else { sub(/L/, "", range[2]); below = range[1] - 1; above = sprintf("%.0fL", range[2] + 1) }
-		if ($1 != section) { if (section) print "};" > (side "." 1); if (section) print "};" > (side "." 2)
-			print $1 ": {" > (side "." 1); print $1 ": {" > (side "." 2) }
-		section = $1
-		printf "\t%s = %s;\n", $2, below > (side "." 1)
-		printf "\t%s = %s;\n", $2, above > (side "." 2)
-		print $1 "." $2 > (side ".keys")
-	}
-	END { print "};" > (side "." 1); print "};" > (side "." 2) }'
-ok "there are keys with a range" test "$(wc -l <"$T/outside.keys")" -ge 15
-for side in 1 2; do
-	"$standpipe" check -c "$T/outside.$side" >"$T/complaints" 2>&1
-	is "values out of range: exit 78" $? 78
-	none "a complaint with its line for each key ($([ $side = 1 ] && echo below || echo above))" \
-		"$(while read -r key; do grep -qE "^$T/outside.$side:[0-9]+: $key: " "$T/complaints" || echo "$key"; done <"$T/outside.keys")"
+# as_file: section, name, value of keys, tabs between, as a configuration.
+as_file() {
+	awk -F '\t' '
+		$1 != section { if (section) print "};"; section = $1; print section ": {" }
+		{ printf "\t%s = %s;\n", $2, $3 }
+		END { print "};" }'
+}
+
+# complaints CLAIM FILE KEYS: refused, and there is a complaint with its line about each of the keys (one a line).
+complaints() {
+	"$standpipe" check -c "$2" >"$T/complaints" 2>&1
+	is "$1: exit 78" $? 78
+	none "$1: a complaint with its line for each key" \
+		"$(while read -r key; do grep -qE "^$2:[0-9]+: $key: " "$T/complaints" || echo "$key"; done <<<"$3")"
+}
+
+# Values just outside what is accepted, all in one file.
+outside() {
+	keys | awk -F '\t' -v OFS='\t' -v side="$1" '
+		$4 ~ /^-?[0-9.]+\.\.[0-9.]+L?$/ {
+			split($4, range, /\.\./)
+			if (range[1] ~ /\./ || range[2] ~ /\./)
+				print $1, $2, sprintf("%.2f", side == "below" ? range[1] - 0.05 : range[2] + 0.5)
+			else {
+				sub(/L/, "", range[2])
+				print $1, $2, sprintf("%.0fL", side == "below" ? range[1] - 1 : range[2] + 1)
+			}
+		}'
+}
+ok "there are keys with a range" test "$(outside below | wc -l)" -ge 15
+for side in below above; do
+	outside $side | as_file >"$T/outside.$side"
+	complaints "numbers $side what is accepted" "$T/outside.$side" "$(outside $side | awk '{ print $1 "." $2 }')"
 done
+
+# The ends of what is accepted; of texts, which have none, something that is not the default.
+texts='source.urls	["ws://a.example:1/x", "wss://b.example"]	["ws://[::1]"]
+source.start	"oldest"	"4711"
+source.collections	["app.bsky.*", "com.example.thing"]	["app.bsky.feed.like"]
+source.ca_file	"/a/b"	""
+redis.url	"unix:///run/r.sock?db=3"	"redis://h:1/2"
+redis.password_file	"/a/b"	""
+redis.stream	"a:b"	"c"
+redis.group	"g"	"h"
+postgres.conninfo	"host=/a dbname=\"b\\c\""	"postgresql://h:1/d?application_name=x"
+identity.plc_url	"https://h.example:1/p"	"https://i.example"
+http.listen	""	"[::1]:1"
+runtime.dir	"/a"	"/a/b c"
+runtime.name	"a-b_9"	"b"'
+inside() {
+	{ sed 's/^\([a-z]*\)\./text\t\1\t/' <<<"$texts"; keys | sed 's/^/key\t/'; } | awk -F '\t' -v OFS='\t' -v side="$1" '
+		$1 == "text" { text[$2, $3] = $(3 + side); next }
+		($2, $3) in text { print $2, $3, text[$2, $3]; next }
+		$5 ~ /^-?[0-9.]+\.\.[0-9.]+L?$/ { split($5, ends, /\.\./); print $2, $3, ends[side]; next }
+		$5 == "true or false" { print $2, $3, side == 1 ? "true" : "false"; next }
+		{ n = split($5, words, / or /); print $2, $3, words[side == 1 ? 1 : n] }'
+}
+for side in 1 2; do
+	inside $side | as_file >"$T/inside.$side"
+	"$standpipe" config -c "$T/inside.$side" | sed -n 's/^\t\([a-z_]* = .*\)/\1/p' >"$T/printed" || bail "config does not take $(cat "$T/inside.$side")"
+	is "every key comes out of config as it was set ($side)" "$(cat "$T/printed")" "$(inside $side | sed -E 's/^[a-z]+\t([a-z_]+)\t(.*)/\1 = \2;/')"
+done
+is "each was set to something else than its default once, but the one that has no other value" \
+	"$({ inside 1; inside 2; } | sort -u | comm -13 <(keys | cut -f 1-3 | sort) - | cut -f 1-2 | sort -u |
+		comm -13 - <(keys | cut -f 1-2 | sort))" $'source\ttype'
+
+# Values of another kind, and texts that are none.
+keys | awk -F '\t' -v OFS='\t' '{ print $1, $2, $3 ~ /^["[]/ ? 17 : "\"text\"" }' | as_file >"$T/kinds"
+complaints "values of another kind" "$T/kinds" "$(keys | awk '{ print $1 "." $2 }')"
+keys | awk -F '\t' -v OFS='\t' '$3 ~ /^\[/ { print $1, $2, "[\"\\x01\"]" } $3 ~ /^"/ { print $1, $2, "\"\\x01\"" }' | as_file >"$T/controls"
+complaints "texts of control bytes" "$T/controls" "$(keys | awk -F '\t' '$3 ~ /^["[]/ { print $1 "." $2 }')"
 
 if have mandoc mandoc "manual pages"; then
 	for page in standpipe.1 standpipe.conf.5 standpipe-schema.7; do
