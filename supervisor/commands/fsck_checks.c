@@ -430,7 +430,7 @@ const struct fsck_check fsck_checks[] = {
 		.sql = "SELECT w.ordinal, w.ordinal_base, w.events, w.lost, s.received FROM standpipe.watermark w CROSS JOIN"
 			" (SELECT coalesce(sum(received), 0) AS received FROM standpipe.ledger_totals WHERE class >= 200) s"
 			" WHERE w.events <> s.received OR w.ordinal <> w.ordinal_base + w.events + w.lost OR w.lost < 0"
-			" OR w.lost > 0 AND NOT EXISTS (SELECT FROM standpipe.gaps WHERE reason = 'foreign_trim')",
+			" OR w.lost > 0 AND NOT EXISTS (SELECT FROM standpipe.gaps WHERE reason IN ('foreign_trim', 'never_stored'))",
 	},
 	{
 		.name = "ledger_rows",
