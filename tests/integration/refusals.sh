@@ -34,13 +34,18 @@ spoil_redis() {
 	redis $(fix) >/dev/null
 }
 
+# is_now SETTING VALUE: of PostgreSQL, which takes a moment to take it.
+is_now() {
+	wait_until "[ \"\$(sql 'show $1')\" = $2 ]" 20 || bail "$1 does not become $2"
+}
+
 # spoil_postgres SETTING: that must be on.
 spoil_postgres() {
 	sql "alter system set $1 = off" && sql 'select pg_reload_conf()' >/dev/null || bail "no setting"
-	wait_until '[ "$(sql "show $1")" = off ]' 20
+	is_now "$1" off
 	refuses "PostgreSQL with $1 off" "ALTER SYSTEM SET $1 = on; SELECT pg_reload_conf()"
 	fix | tr ';' '\n' | while read -r statement; do sql "$statement" >/dev/null; done
-	wait_until '[ "$(sql "show $1")" = on ]' 20
+	is_now "$1" on
 }
 
 "$relay" generate --out "$T/generated" --frames 50 >"$T/generate.log" 2>&1 || bail "generate failed"
