@@ -95,7 +95,7 @@ pg_start() {
 }
 
 pg_resume() {
-	pg_up "$pg_own" "$T" "$T/postgres.log"
+	pg_up "$pg_own" "$T" "$T/postgres.log" jit=off
 }
 
 pg_pause() {
