@@ -15,11 +15,18 @@ packages_listed() {
 		"$top/etc/packages.debian"
 }
 
+# What the listed packages that are installed give: their own names, and those they provide (Node.js' own package
+# brings npm, and Debian's conflicts with it).
+packages_given() {
+	dpkg-query -W -f '${db:Status-Status},${Package},${Provides}\n' $(packages_listed "$@") 2>/dev/null |
+		awk -F ' *, *' '$1 == "installed" { for (i = 2; i <= NF; i++) { sub(/ .*/, "", $i); printf "%s ", $i } }'
+}
+
 # Listed packages that are not installed, on one line.
 packages_missing() {
-	have=" $(dpkg-query -W -f '${Package}/${db:Status-Status} ' $(packages_listed "$@") 2>/dev/null) "
+	have=" $(packages_given "$@")"
 	for package in $(packages_listed "$@"); do
-		case $have in *" $package/installed "*) ;; *) printf '%s ' "$package" ;; esac
+		case $have in *" $package "*) ;; *) printf '%s ' "$package" ;; esac
 	done
 }
 
