@@ -15,7 +15,7 @@
 #include <sys/random.h>
 
 enum {
-	INPUT_BYTES = 256 << 10,  /* one read: ~60 frames of the firehose */
+	INPUT_BYTES = WEBSOCKET_INPUT_BYTES,
 	KEEP_MESSAGE = 256 << 10, /* a larger message buffer is given back */
 	MAX_CONTROL = 125,
 	WATCHDOG_LOOKS = 8, /* in an idle timeout: its error is an eighth */

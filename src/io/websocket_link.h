@@ -15,6 +15,11 @@
 #include "io/websocket.h"
 #include "io/websocket_upgrade.h"
 
+/* The room that a connection has for one read. Fuzzing has less. */
+#ifndef WEBSOCKET_INPUT_BYTES
+#define WEBSOCKET_INPUT_BYTES (256 << 10) /* ~60 frames of the firehose */
+#endif
+
 struct websocket_link;
 
 struct websocket_link_options {
