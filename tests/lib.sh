@@ -129,8 +129,8 @@ relay_start() {
 	"$relay" "$@" >"$T/relay.out" 2>"$T/relay.log" &
 	relay_pid=$!
 	servers+=("$relay_pid")
-	wait_until 'grep -q "^listening ws://" "$T/relay.out"' 30 || bail "the relay does not listen"
-	relay_url=$(sed -n 's/^listening \(ws:[^ ]*\).*/\1/p' "$T/relay.out" | head -n 1)
+	wait_until 'grep -q "^listening wss*://" "$T/relay.out"' 30 || bail "the relay does not listen"
+	relay_url=$(sed -n 's/^listening \(wss*:[^ ]*\).*/\1/p' "$T/relay.out" | head -n 1)
 }
 
 relay_stop() {
