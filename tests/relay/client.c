@@ -124,7 +124,8 @@ static void upgrade(struct client *c, const struct ws_request *request)
 	c->state = CLIENT_STREAM;
 	set_timer(c, (time_t)c->service->options->ping_s);
 	client_subscribe(c, has_cursor ? &cursor : NULL);
-	client_fill(c);
+	if (!c->service->drip)
+		client_fill(c);
 	service_wake(c->service);
 }
 
@@ -175,6 +176,8 @@ static void on_write(struct bufferevent *bev, void *arg)
 	struct client *c = arg;
 
 	if (c->state == CLIENT_STREAM) {
+		if (c->service->drip && !c->n_sent) /* the answer has left */
+			bufferevent_set_rate_limit(bev, c->service->drip);
 		client_fill(c);
 		if (client_hungry(c))
 			service_wake(c->service);

@@ -90,6 +90,15 @@ static void send_zeros(struct client *c, size_t n)
 	c->n_sent++;
 }
 
+/* The frame as the fault changes it; false if it cannot. */
+static bool put_changed(struct buf *out, struct slice frame, const struct fault *fault)
+{
+	if (fault->kind == FAULT_WRONG_CID)
+		return fault_corrupt(out, frame);
+	fault_flip(out, frame, fault->n_bytes);
+	return true;
+}
+
 /* Sends what is asked for in place of or before the frame; true if the frame itself is dealt with.
  */
 static bool send_faults(struct client *c, const struct frame *f, uint64_t seq_before)
@@ -102,8 +111,8 @@ static bool send_faults(struct client *c, const struct frame *f, uint64_t seq_be
 
 	while ((fault = fault_next(plan, &at, seq_before, f->seq))) {
 		buf_reset(&body);
-		if (fault->kind == FAULT_WRONG_CID) {
-			if (fault_corrupt(&body, slice_of(f->body, f->n_body))) {
+		if (fault->kind == FAULT_WRONG_CID || fault->kind == FAULT_FLIP) {
+			if (put_changed(&body, slice_of(f->body, f->n_body), fault)) {
 				add_message(c, buf_slice(&body));
 				replaced = true;
 			}
@@ -255,6 +264,23 @@ static bool send_storm(struct client *c)
 	return true;
 }
 
+/* Sends the frame up to the next place to cut it, and ends the connection; true if it was its turn. */
+static bool send_cut(struct client *c, const struct frame *f)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	struct fault_plan *plan = &c->service->options->faults;
+	size_t n, n_head;
+
+	if (!plan->cut_within || c->n_sent < plan->cut_calm)
+		return false;
+	n = plan->n_cuts++ % (f->n_head + (size_t)f->n_body);
+	n_head = n < f->n_head ? n : f->n_head;
+	evbuffer_add(out, f->head, n_head);
+	evbuffer_add(out, f->body, n - n_head);
+	client_finish(c, CLIENT_LAST);
+	return true;
+}
+
 /* Sends the frame c->next and what was asked to go with it. */
 static void send_next(struct client *c)
 {
@@ -263,7 +289,7 @@ static void send_next(struct client *c)
 	uint64_t seq_before =
 		c->next > log->first ? frame_log_at(log, c->next - 1)->seq : log->seq_before;
 
-	if (c->service->options->storm.every && send_storm(c))
+	if (send_cut(c, f) || (c->service->options->storm.every && send_storm(c)))
 		return;
 	if (!c->service->options->faults.n || !send_faults(c, f, seq_before))
 		send_frame(c, f);

@@ -97,3 +97,11 @@ bool fault_corrupt(struct buf *out, struct slice frame)
 	out->p[at] ^= 1;
 	return true;
 }
+
+void fault_flip(struct buf *out, struct slice frame, uint64_t bit)
+{
+	size_t at = out->n + bit / 8 % frame.n;
+
+	buf_add_slice(out, frame);
+	out->p[at] ^= (uint8_t)(1 << bit % 8);
+}

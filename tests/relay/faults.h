@@ -15,9 +15,10 @@ enum fault_kind {
 	FAULT_BAD,       /* a message of garbage */
 	FAULT_OVERSIZE,  /* a message of n_bytes zeros */
 	FAULT_WRONG_CID, /* the frame itself with one bit of its record block flipped */
+	FAULT_FLIP,      /* the frame itself with its bit n_bytes flipped, counted on past its end */
 };
 
-enum { FAULTS_MAX = 32 };
+enum { FAULTS_MAX = 4096 };
 
 struct fault {
 	enum fault_kind kind;
@@ -31,6 +32,8 @@ struct fault_plan {
 	uint64_t times;     /* each fault happens that often; 0: always */
 	bool instead;       /* FAULT_BAD and FAULT_OVERSIZE replace the frame */
 	uint64_t cut_after; /* messages per connection; 0: never */
+	bool cut_within;    /* close inside the message after cut_calm ones: one byte later each time */
+	uint64_t cut_calm, n_cuts;
 	bool stall;         /* fall silent after stall_after messages of each connection */
 	uint64_t stall_after;
 };
@@ -45,5 +48,7 @@ void fault_garbage(struct buf *out, uint64_t seq);
 /* Appends a #commit frame with one bit of its first record block flipped; false (nothing appended)
  * if the frame has no record. */
 bool fault_corrupt(struct buf *out, struct slice frame);
+/* Appends the frame with that bit flipped. */
+void fault_flip(struct buf *out, struct slice frame, uint64_t bit);
 
 #endif

@@ -137,6 +137,21 @@ static int set_wrong_cid(void *field, char **args, struct err *err)
 	return add_fault(field, FAULT_WRONG_CID, args, 0, err);
 }
 
+static int set_flip(void *field, char **args, struct err *err)
+{
+	uint64_t bit;
+
+	return parse_u64(args[1], &bit, err) ? -1 : add_fault(field, FAULT_FLIP, args, bit, err);
+}
+
+static int set_cut_within(void *field, char **args, struct err *err)
+{
+	struct options *o = field;
+
+	o->faults.cut_within = true;
+	return parse_u64(args[0], &o->faults.cut_calm, err);
+}
+
 static int set_storm(void *field, char **args, struct err *err)
 {
 	struct options *o = field;
@@ -186,12 +201,18 @@ static const struct row {
 	{"oversize-frame", "SEQ BYTES", BOTH, set_oversize, 0,
 		"send a message of BYTES zeros before frame SEQ"},
 	{"wrong-cid", "SEQ", BOTH, set_wrong_cid, 0, "flip a bit of the record block in frame SEQ"},
+	{"flip-bit", "SEQ BIT", BOTH, set_flip, 0, "flip that bit of frame SEQ"},
 	{"bad-times", "N", BOTH, set_positive, AT(faults.times),
-		"do each of these three N times, then no more"},
+		"do each of these four N times, then no more"},
 	{"bad-instead", "", BOTH, set_flag, AT(faults.instead),
 		"garbage and oversize replace frame SEQ"},
 	{"cut-after", "N", BOTH, set_positive, AT(faults.cut_after),
 		"after N messages of each connection close TCP without a close frame"},
+	{"cut-within", "N", BOTH, set_cut_within, 0,
+		"after N messages of each connection close TCP inside the next: before its first byte, at the "
+		"next connection before its second, and so on"},
+	{"drip", "BYTES", BOTH, set_positive, AT(drip_bytes),
+		"send so many bytes a second, once the upgrade is answered"},
 	{"stall", "[=N]", BOTH, set_stall, 0,
 		"after N (0) messages of each connection stay open and send nothing more, "
 		"neither pings nor pongs"},

@@ -30,7 +30,7 @@ struct options {
 	double rate; /* frames/s with PACE_RATE */
 	uint64_t past;
 	bool past_given, inclusive, silent;
-	uint64_t ping_s, fragment_bytes;
+	uint64_t ping_s, fragment_bytes, drip_bytes;
 	struct fault_plan faults;
 	struct storm storm;
 

@@ -4,6 +4,7 @@
 #include "client.h"
 
 #include <errno.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <netdb.h>
@@ -208,6 +209,9 @@ static int run(struct service *s, struct evconnlistener **listener, struct event
 		abort();
 	event_add(signals[0], NULL);
 	event_add(signals[1], NULL);
+	if (s->options->drip_bytes)
+		s->drip = ev_token_bucket_cfg_new(EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX,
+			s->options->drip_bytes, s->options->drip_bytes, NULL);
 	if (open_tls(s, err))
 		return -1;
 	make_past(s);
@@ -237,6 +241,8 @@ int serve_run(struct options *options, struct source source, struct err *err)
 	event_free(signals[1]);
 	event_free(s.tick);
 	event_base_free(s.base);
+	if (s.drip)
+		ev_token_bucket_cfg_free(s.drip);
 	SSL_CTX_free(s.tls);
 	buf_done(&s.zeros);
 	return r;

@@ -39,6 +39,7 @@ struct service {
 	uint64_t n_made;  /* frames made visible since then */
 	bool finished;
 	struct buf zeros; /* what oversize messages are made of */
+	struct ev_token_bucket_cfg *drip; /* NULL: connections take what they can */
 };
 
 /* Serves until SIGTERM or SIGINT. */

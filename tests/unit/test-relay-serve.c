@@ -7,25 +7,16 @@
 
 #include "base/buf.h"
 #include "tests/relay/frame_file.h"
+#include "tests/unit/relay_process.h"
 
 #include <arpa/inet.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-enum { N_FRAMES = 400, DEADLINE_S = 20, ARGS_MAX = 24, CLOSED = -1, LATE = -2 };
+enum { N_FRAMES = 400, DEADLINE_S = 20, CLOSED = -1, LATE = -2 };
 
 #define MAKE                                                                                       \
 	"--frames", "400", "--odd=5", "--accounts", "20", "--gaps", "3", "--seq0", "5000",         \
 		"--start", "2026-01-01T00:00:00Z"
-
-struct relay {
-	pid_t pid;
-	FILE *out;
-	int port;
-};
 
 struct peer {
 	int fd;
@@ -35,55 +26,6 @@ struct peer {
 
 static const char *program;
 static char prefix[] = "/tmp/test-relay-serve-XXXXXX";
-
-/* Starts the program; its standard output is read from relay->out. */
-static struct relay start(const char *const *args)
-{
-	const char *argv[ARGS_MAX] = {program};
-	struct relay relay = {0};
-	int fds[2];
-
-	for (size_t i = 0; args[i] && i + 2 < ARGS_MAX; i++)
-		argv[i + 1] = args[i];
-	if (pipe(fds) || (relay.pid = fork()) < 0)
-		abort();
-	if (!relay.pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(fds[1], STDOUT_FILENO);
-		close(fds[0]);
-		close(fds[1]);
-		execv(program, (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	close(fds[1]);
-	relay.out = fdopen(fds[0], "r");
-	return relay;
-}
-
-/* Starts a serving relay and waits for its address. */
-static struct relay serve(const char *const *args)
-{
-	struct relay relay = start(args);
-
-	if (fscanf(relay.out, "listening ws://127.0.0.1:%d", &relay.port) != 1)
-		relay.port = 0;
-	return relay;
-}
-
-static int wait_for(struct relay *relay)
-{
-	int status = -1;
-
-	waitpid(relay->pid, &status, 0);
-	fclose(relay->out);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static int stop(struct relay *relay)
-{
-	kill(relay->pid, SIGTERM);
-	return wait_for(relay);
-}
 
 /* Reads exactly n bytes into the message: 0, CLOSED or LATE. */
 static int read_n(struct peer *peer, size_t n)
@@ -194,7 +136,7 @@ static bool is_rest(struct peer *peer, const struct frame_file *file, size_t fro
 static void check_cursors(const struct frame_file *file, const char *frames)
 {
 	const struct frame *f = file->log.frames;
-	struct relay relay = serve((const char *const[]){"serve", frames, NULL});
+	struct relay relay = relay_serve(program, (const char *const[]){"serve", frames, NULL});
 	struct peer peer = subscribe(&relay, "?cursor=0");
 	char query[64];
 
@@ -217,12 +159,12 @@ static void check_cursors(const struct frame_file *file, const char *frames)
 	peer = subscribe(&relay, "?cursor=now");
 	ok(is_text(&peer, "InternalServerError"), "no integer: error frame");
 	leave(&peer);
-	ok(stop(&relay) == 0, "SIGTERM ends it with exit code 0");
+	ok(relay_stop(&relay) == 0, "SIGTERM ends it with exit code 0");
 }
 
 static void check_variants(const struct frame_file *file, const char *frames)
 {
-	struct relay relay = serve((const char *const[]){
+	struct relay relay = relay_serve(program, (const char *const[]){
 		"serve", frames, "--inclusive", "--silent", "--fragment", "100", NULL});
 	struct peer peer;
 	char query[64];
@@ -235,13 +177,13 @@ static void check_variants(const struct frame_file *file, const char *frames)
 	peer = subscribe(&relay, "?cursor=17");
 	ok(is_rest(&peer, file, 0, 3), "--silent announces no lost range");
 	leave(&peer);
-	stop(&relay);
+	relay_stop(&relay);
 }
 
 /* A live subscriber of a paced recording, and one that comes after it. */
 static void check_live(const struct frame_file *file, const char *frames)
 {
-	struct relay relay = serve(
+	struct relay relay = relay_serve(program, 
 		(const char *const[]){"serve", frames, "--rate", "20000", "--past", "50", NULL});
 	struct peer peer = subscribe(&relay, ""), late;
 
@@ -250,25 +192,25 @@ static void check_live(const struct frame_file *file, const char *frames)
 	ok(is_rest(&late, file, 0, N_FRAMES), "a second subscriber gets all of it from cursor 0");
 	leave(&late);
 	leave(&peer);
-	stop(&relay);
+	relay_stop(&relay);
 }
 
 static void check_generated(const struct frame_file *file)
 {
-	struct relay relay = serve((const char *const[]){"generate", "--rate", "max", MAKE, NULL});
+	struct relay relay = relay_serve(program, (const char *const[]){"generate", "--rate", "max", MAKE, NULL});
 	struct peer peer = subscribe(&relay, "");
 
 	ok(is_rest(&peer, file, 0, N_FRAMES),
 		"a network generated live is the one written to a file");
 	leave(&peer);
-	stop(&relay);
-	relay = serve(
+	relay_stop(&relay);
+	relay = relay_serve(program, 
 		(const char *const[]){"generate", "--past", "all", "--history", "100", MAKE, NULL});
 	peer = subscribe(&relay, "?cursor=1");
 	ok(is_text(&peer, "OutdatedCursor") && is_rest(&peer, file, N_FRAMES - 100, N_FRAMES),
 		"its window is bounded, and what left it is announced");
 	leave(&peer);
-	stop(&relay);
+	relay_stop(&relay);
 }
 
 static void check_bad(const struct frame_file *file, const char *frames)
@@ -278,7 +220,7 @@ static void check_bad(const struct frame_file *file, const char *frames)
 	struct peer peer;
 
 	snprintf(seq, sizeof seq, "%llu", (unsigned long long)file->log.frames[5].seq);
-	relay = serve((const char *const[]){
+	relay = relay_serve(program, (const char *const[]){
 		"serve", frames, "--bad-frame", seq, "--bad-times", "2", NULL});
 	for (int i = 0; i < 2; i++) {
 		peer = subscribe(&relay, "?cursor=0");
@@ -290,44 +232,91 @@ static void check_bad(const struct frame_file *file, const char *frames)
 	peer = subscribe(&relay, "?cursor=0");
 	ok(is_rest(&peer, file, 0, 8), "and not a third time");
 	leave(&peer);
-	stop(&relay);
-	relay = serve((const char *const[]){
+	relay_stop(&relay);
+	relay = relay_serve(program, (const char *const[]){
 		"serve", frames, "--oversize-frame", seq, "6000000", "--bad-instead", NULL});
 	peer = subscribe(&relay, "?cursor=0");
 	ok(is_rest(&peer, file, 0, 5) && next(&peer) == 0 && peer.message.n == 6000000 &&
 			is_rest(&peer, file, 6, 8),
 		"an oversize message can stand in for its frame");
 	leave(&peer);
-	stop(&relay);
+	relay_stop(&relay);
 }
 
 static void check_ends(const struct frame_file *file, const char *frames)
 {
 	static const uint8_t ping[] = {0x89, 0x82, 1, 2, 3, 4, 'h' ^ 1, 'i' ^ 2};
 	struct relay relay =
-		serve((const char *const[]){"serve", frames, "--cut-after", "7", NULL});
+		relay_serve(program, (const char *const[]){"serve", frames, "--cut-after", "7", NULL});
 	struct peer peer = subscribe(&relay, "?cursor=0");
 
 	ok(is_rest(&peer, file, 0, 7) && next(&peer) == CLOSED,
 		"--cut-after 7: seven messages, then the end");
 	leave(&peer);
-	stop(&relay);
-	relay = serve((const char *const[]){"serve", frames, "--ping", "1", NULL});
+	relay_stop(&relay);
+	relay = relay_serve(program, (const char *const[]){"serve", frames, "--ping", "1", NULL});
 	peer = subscribe(&relay, "");
 	ok(send(peer.fd, ping, sizeof ping, 0) == sizeof ping && is_text(&peer, "hi") &&
 			peer.opcode == 10,
 		"a ping is answered");
 	ok(next(&peer) == 0 && peer.opcode == 9, "an idle connection is pinged");
 	leave(&peer);
-	stop(&relay);
-	relay = serve((const char *const[]){"serve", frames, "--stall=7", "--ping", "1", NULL});
+	relay_stop(&relay);
+	relay = relay_serve(program, (const char *const[]){"serve", frames, "--stall=7", "--ping", "1", NULL});
 	peer = subscribe(&relay, "?cursor=0");
 	setsockopt(peer.fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 2},
 		sizeof(struct timeval));
 	ok(is_rest(&peer, file, 0, 7) && next(&peer) == LATE,
 		"--stall=7: seven messages, then nothing, not even pings");
 	leave(&peer);
-	ok(stop(&relay) == 0, "a stalled relay ends too");
+	ok(relay_stop(&relay) == 0, "a stalled relay ends too");
+}
+
+/* The bytes that come before the end. */
+static size_t n_until_end(struct peer *peer)
+{
+	size_t n = 0;
+
+	peer->message.n = 0;
+	for (; read_n(peer, 1) == 0; n++)
+		peer->message.n = 0;
+	return n;
+}
+
+static void check_changed(const struct frame_file *file, const char *frames)
+{
+	struct relay relay = relay_serve(program, (const char *const[]){"serve", frames, "--cut-within", "2", NULL});
+	bool all = true, as_it_was;
+	struct peer peer;
+	char seq[24];
+
+	for (size_t i = 0; i < 40; i++) {
+		peer = subscribe(&relay, "?cursor=0");
+		all &= is_rest(&peer, file, 0, 2) && n_until_end(&peer) == i;
+		leave(&peer);
+	}
+	ok(all, "--cut-within 2: two messages and 0 bytes, then 1, then 2, ... of the third");
+	relay_stop(&relay);
+	snprintf(seq, sizeof seq, "%llu", (unsigned long long)file->log.frames[3].seq);
+	relay = relay_serve(program, (const char *const[]){"serve", frames, "--flip-bit", seq, "83", NULL});
+	peer = subscribe(&relay, "?cursor=0");
+	all = is_rest(&peer, file, 0, 3) && next(&peer) == 0 && peer.message.n == file->log.frames[3].n_body;
+	as_it_was = all && memcmp(peer.message.p, file->log.frames[3].body, peer.message.n) == 0;
+	if (all)
+		peer.message.p[10] ^= 1 << 3;
+	ok(all && !as_it_was && memcmp(peer.message.p, file->log.frames[3].body, peer.message.n) == 0 &&
+			is_rest(&peer, file, 4, 8),
+		"--flip-bit SEQ 83: bit 3 of byte 10 of that frame, and nothing else");
+	leave(&peer);
+	relay_stop(&relay);
+	relay = relay_serve(program, (const char *const[]){"serve", frames, "--drip", "7", NULL});
+	peer = subscribe(&relay, "?cursor=0");
+	setsockopt(peer.fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_usec = 500000}, sizeof(struct timeval));
+	peer.message.n = 0;
+	all = read_n(&peer, 7) == 0 && read_n(&peer, 1) == LATE && peer.message.n == 7;
+	ok(all, "--drip 7: seven bytes, then none for a while");
+	leave(&peer);
+	relay_stop(&relay);
 }
 
 static void remove_files(void)
@@ -354,9 +343,9 @@ int main(int argc, char **argv)
 		return 2;
 	close(fd);
 	program = argv[1];
-	maker = start((const char *const[]){"generate", "--out", prefix, MAKE, NULL});
+	maker = relay_start(program, (const char *const[]){"generate", "--out", prefix, MAKE, NULL});
 	snprintf(frames, sizeof frames, "%s.frames", prefix);
-	ok(wait_for(&maker) == 0 && frame_file_open(&file, frames, &err) == 0 &&
+	ok(relay_wait(&maker) == 0 && frame_file_open(&file, frames, &err) == 0 &&
 			file.n_frames == N_FRAMES,
 		"the program writes a recording %s", err.text);
 	if (file.n_frames == N_FRAMES) {
@@ -366,6 +355,7 @@ int main(int argc, char **argv)
 		check_generated(&file);
 		check_bad(&file, frames);
 		check_ends(&file, frames);
+		check_changed(&file, frames);
 	}
 	frame_file_done(&file);
 	remove_files();
