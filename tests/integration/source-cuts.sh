@@ -31,12 +31,12 @@ pg_start
 "$relay" generate --unsigned --frames 200 --out "$T/generated" >"$T/generate.log" 2>&1 || bail "generate failed"
 address=127.0.0.1:$(free_port)
 relay_start serve "$T/generated.frames" --listen "$address" --drip 1
-export set_source='idle_timeout = 2.0;'
+export set_source='idle_timeout = 1.6;'
 standpipe_start
 ok "a byte a second: connected" wait_until '[ "$(logged source.connected)" = 1 ]' 20
 connected_at=$SECONDS
 ok "three idle timeouts later it still is" \
-	wait_until '[ "$(logged source.disconnected)" != 0 ] || [ $((SECONDS - connected_at)) -ge 7 ]' 20
+	wait_until '[ "$(logged source.disconnected)" != 0 ] || [ $((SECONDS - connected_at)) -ge 5 ]' 20
 is "and was all the time" "$(logged source.connected) $(logged source.disconnected)" "1 0"
 is "no part of a frame is stored" "$(redis xlen "$stream")" 0
 relay_stop

@@ -45,6 +45,11 @@ tries() {
 	sed -n 's/.*source.unreachable.* attempts=\([0-9]*\) .*/\1/p' "$T/standpipe.log" | tail -n 1
 }
 
+stop_both() {
+	standpipe_stop
+	relay_stop
+}
+
 # refuses CLAIM REASON [NAME]
 refuses() {
 	: >"$T/standpipe.log"
@@ -53,9 +58,7 @@ refuses() {
 	ok "$1: refused" wait_until 'grep -q "source.unreachable" "$T/standpipe.log"' 20
 	is "$1: the reason" "$(sed -n '/source.unreachable/s/.* \(why=[a-z]*\) .* detail="\(.*\)"$/\1 \2/p' "$T/standpipe.log" |
 		sort -u)" "why=tls TLS with $address: $2"
-	ok "$1: it is asked again" wait_until '[ "$(tries)" -ge 2 ]' 20
 	is "$1: never read" "$(grep -c source.connected "$T/standpipe.log") $(redis xlen "$stream")" "0 0"
-	relay_stop
 }
 
 address=127.0.0.1:$(free_port)
@@ -70,16 +73,18 @@ certificate alone alone IP:127.0.0.1 2
 pg_start
 redis_start
 refuses "a certificate for another host" "certificate refused: IP address mismatch" elsewhere
-standpipe_stop
+stop_both
 refuses "an expired certificate" "certificate refused: certificate has expired" late
-standpipe_stop
+stop_both
 refuses "a certificate that nobody signed" "certificate refused: self-signed certificate" alone
-standpipe_stop
+stop_both
 refuses "a certificate of an unknown authority" "certificate refused: unable to get local issuer certificate" foreign
-standpipe_stop
+stop_both
 refuses "no TLS" "wrong version number"
+ok "it is asked again" wait_until '[ "$(tries)" -ge 2 ]' 20
 is "nothing is stored of any of them" "$(sql 'select count(*) from bsky.records')" 0
 
+relay_stop
 serve right
 "$top/tests/cutting-proxy" "${address#*:}" 0 1 7 120 400 600 >"$T/proxy.out" 2>"$T/proxy.cuts" &
 servers+=("$!")
