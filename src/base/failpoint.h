@@ -49,7 +49,8 @@
 	X(spawn_fork)      /* K25: the supervisor is about to fork */                          \
 	X(spawn_forked)    /* the forked process would not yet die with its parent */          \
 	X(spawn_exec)      /* the forked process is about to become a child */                 \
-	X(child_beat)      /* any child gives a sign of life */
+	X(child_beat)      /* any child gives a sign of life */                                \
+	X(malloc)          /* an allocation, in whatever process and library */
 
 enum failpoint {
 	FAILPOINT_none,

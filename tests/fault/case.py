@@ -35,6 +35,7 @@ class Case:
     failpoints: list = dataclasses.field(default_factory=list)
     conf: dict = dataclasses.field(default_factory=dict)
     relay: tuple = ()               # options of the relay
+    between: tuple = ()             # servers behind a proxy
     rate: int = 900                 # frames a second; 0: all past
     within: float = 60              # seconds from the start to everything stored
     restarts: bool = False          # the supervisor may die and is started again
@@ -51,6 +52,7 @@ class Case:
         lane.history = self.history
         options = self.relay + (("--rate", str(self.rate)) if self.rate else ())
         lane.relay.start(self.history.frames, *options)
+        lane.put_between(*self.between)
         lane.configure(**self.conf)
         lane.failpoints.set(*self.failpoints)
         if self.prepare:
@@ -73,10 +75,6 @@ class Outcome:
     seconds: float
 
 
-class Skip(Exception):
-    """The text says why."""
-
-
 def earlier(case, seen):
     """The same at an earlier pass: how often a place is passed depends on how the frames fell into batches."""
     points = [(place, action, first if seen[place][1] else min(first - 1, max(1, seen[place][0] // 2)), times, ms)
@@ -97,8 +95,6 @@ def try_case(case, lane):
             except NotReached as e:
                 case = earlier(case, e.args[0])
         result, why = "ok", ""
-    except Skip as e:
-        result, why = "skipped", str(e)
     except Exception as e:  # whatever happens in one case is that case's failure
         why = f"{type(e).__name__}: {e}" if not isinstance(e, Trouble) else str(e)
         result = "failed"
@@ -166,22 +162,29 @@ def learn_two_parts(history, lane):
     lane.clean = True
 
 
-def learn(history, lane, places):
-    """The run without a fault."""
+def learn(history, lane, places, prepare=None):
+    """The run without a fault. prepare: makes that it does not lead to what the generator's model says."""
     case = Case("-", "no fault", history, failpoints=[(p, "count", 0, 0, 0) for p in places])
     lane.fresh()
     lane.relay.start(history.frames, "--rate", str(case.rate))
     lane.configure()
     lane.failpoints.set(*case.failpoints)
+    if prepare:
+        prepare(lane, case)
     lane.start()
     wait_until(lambda: lane.committed(history.last) and len(lane.pids()) == 4, 60, "a run without a fault")
     history.dump, history.gaps, history.dead_letters = lane.dump(), lane.gaps(), lane.dead_letters()
     history.passes = {place: passes for place, (passes, _) in lane.failpoints.read().items()}
     history.fds = lane.fds()
+    if not prepare:
+        compare_with_model(history, lane)
+    lane.judge(history, history.fds)
+    lane.stop()
+    lane.clean = not prepare
+
+
+def compare_with_model(history, lane):
     model = subprocess.run([lane.tools.compare, history.frames.removesuffix(".frames")], capture_output=True, text=True,
                            env={**os.environ, "PGHOST": lane.pg.folder, "PGUSER": "standpipe", "PGDATABASE": "standpipe"})
     if model.returncode:
         raise Trouble(f"without a fault {history.name} differs from the model: {model.stdout}{model.stderr}")
-    lane.judge(history, history.fds)
-    lane.stop()
-    lane.clean = True

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import time
 
+from proxy import Proxy
 from servers import GROUP, STREAM, TICK_S, Postgres, Redis, Relay, Trouble, wait_until
 
 ACTIONS = {"count": 0, "kill": 1, "error": 2, "delay": 3, "crash": 4, "stop": 5, "exit": 6}
@@ -112,14 +113,14 @@ class Lane:
         self.failpoints = Failpoints(folder + "/failpoints")
         self.supervisor, self.sessions, self.restarts = None, [], 0
         self.redis_url, self.conninfo, self.source = f"unix://{self.redis.socket}", self.pg.conninfo, None
-        self.clean, self.history, self.environment = False, None, {}
+        self.clean, self.history, self.environment, self.proxies = False, None, {}, {}
 
     def open(self):
         self.pg.start()
         self.redis.start()
 
     def close(self):
-        for step in (self.kill, self.relay.stop, self.redis.stop, lambda: self.pg.stop(signal.SIGKILL)):
+        for step in (self.kill, self.close_proxies, self.relay.stop, self.redis.stop, lambda: self.pg.stop(signal.SIGKILL)):
             try:
                 step()
             except Exception:  # the end must reach every server
@@ -144,6 +145,28 @@ class Lane:
         with open(self.folder + "/standpipe.conf", "w") as f:
             for group, values in settings.items():
                 f.write(f"{group}: {{ {' '.join(f'{k} = {json.dumps(v)};' for k, v in values.items())} }};\n")
+
+    def put_between(self, *links):
+        """A proxy between standpipe and each of these servers; from the next configure() on."""
+        for link in links:
+            if link == "redis":
+                proxy = Proxy(self.redis.socket)
+                self.redis_url = f"redis://127.0.0.1:{proxy.port}/0"
+            elif link == "redis by path":
+                proxy = Proxy(self.redis.socket, self.folder + "/proxy.sock")
+                self.redis_url = f"unix://{self.folder}/proxy.sock"
+            elif link == "postgres":
+                proxy = Proxy(self.pg.folder + "/.s.PGSQL.5432")
+                self.conninfo = f"host=127.0.0.1 port={proxy.port} user=standpipe dbname=standpipe"
+            else:
+                host, port = self.relay.address.split(":")
+                proxy = Proxy((host, int(port)))
+                self.source = f"ws://127.0.0.1:{proxy.port}"
+            self.proxies[link] = proxy
+
+    def close_proxies(self):
+        while self.proxies:
+            self.proxies.popitem()[1].close()
 
     def command(self, *words):
         return subprocess.run([self.tools.standpipe, words[0], "-c", self.folder + "/standpipe.conf", *words[1:]],
@@ -184,6 +207,7 @@ class Lane:
     def fresh(self):
         """Everything as after the first start of a new installation."""
         self.kill()
+        self.close_proxies()
         self.relay.stop()
         if self.clean:
             self.pg.fresh()

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Rows 28-35, 57, 71-81: signals to every role, the supervisor's own end, reloads, the network's clock."""
+import calendar
 import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import time
 
-from case import Case, Skip
+from case import Case
 from lane import session_of
 from servers import Trouble, wait_until
 
-SECOND = 1000  # ms
+HOUR = 3600
 
 
 def kill_again_and_again(role, every_s, times):
@@ -192,13 +194,52 @@ def blocked_log(close):
     return act
 
 
+def clock(lane, seconds):
+    """The environment of a process whose clock is off by what the lane's file says."""
+    path = lane.folder + "/clock"
+    with open(path, "wb") as f:
+        f.write(struct.pack("=q", seconds))
+    return {"LD_PRELOAD": lane.tools.clock_shift, "CLOCK_SHIFT": path}
+
+
+def set_clock(lane, seconds):
+    """Of processes that have the file mapped."""
+    with open(lane.folder + "/clock", "r+b") as f:
+        f.write(struct.pack("=q", seconds))
+
+
 def with_clock(shift):
     def prepare(lane, case):
-        library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-        if not os.path.exists(library):
-            raise Skip("libfaketime is not installed")
-        lane.environment = {"LD_PRELOAD": library, "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        lane.environment = clock(lane, shift)
     return prepare
+
+
+def redis_with_clock(lane, case):
+    lane.redis.stop()
+    lane.redis.wipe()
+    lane.redis.start(environment=clock(lane, 0))
+
+
+def clock_jumps(of, *shifts):
+    """While it runs; of: what says its time."""
+    def act(lane, case):
+        for shift in shifts:
+            lane.reach(case.rng.uniform(0.05, 0.7))
+            set_clock(lane, shift)
+            wait_until(lambda s=shift: abs(of(lane) - time.time() - s) < 30, 15, f"the clock has jumped by {shift} s")
+            time.sleep(0.5)
+    return act
+
+
+def time_of_redis(lane):
+    return lane.redis.client.time()[0]
+
+
+def time_of_supervisor(lane):
+    """Asked for its state it writes some lines, with the time."""
+    lane.supervisor.send_signal(signal.SIGUSR2)
+    said = [line[:19] for line in lane.tail(5) if line[:2] == "20" and line[-1] == "\n"]
+    return calendar.timegm(time.strptime(said[-1], "%Y-%m-%dT%H:%M:%S"))
 
 
 def monitor_abused(lane, case):
@@ -272,8 +313,13 @@ def cases(history, long):
         found.append(case(row, f"{role} stopped for 2 s", stop_for(role, 2)))
         if long:
             found.append(case(row, f"{role} stopped for 40 s", stop_for(role, 40), within=150))
-    for shift in ("+1h", "-1h", "+1d", "-1d"):
-        found.append(case("75", f"clock {shift} in every process", None, prepare=with_clock(shift), count_fds=False))
+    for name, shift in (("an hour ahead", HOUR), ("a day ahead", 24 * HOUR), ("a day back", -24 * HOUR)):
+        found.append(case("75", f"clock of every process {name}", None, prepare=with_clock(shift)))
+    for name, shifts in (("an hour ahead", [HOUR]), ("a day back", [-24 * HOUR]), ("to and fro", [HOUR, -HOUR, 0])):
+        found.append(case("75", f"clock of every process jumps {name}", clock_jumps(time_of_supervisor, *shifts),
+                          prepare=with_clock(0), rate=250))
+        found.append(case("75", f"Redis's clock jumps {name}", clock_jumps(time_of_redis, *shifts),
+                          prepare=redis_with_clock, dirty=True, rate=250))
     for name, options in RELAY:
         found.append(case("57", f"relay: {name}", None, relay=options))
     if long:
@@ -284,10 +330,6 @@ def cases(history, long):
 
 
 SKIPPED = {
-    "33b": "malloc fails at the n-th call: an allocation that fails ends the process by design (row 31 kills it)",
-    "45": "entries trimmed or deleted by others: tests/integration/foreigners.sh",
-    "46": "entries of others: tests/integration/foreigners.sh",
-    "47": "XACK by a foreign client: tests/integration/foreign-ack.sh",
     "71": "cycles and references to itself: tests/property, on the same writer",
     "73": "parents deleted and created again beside their children: tests/property, in every order",
     "74": "frames at the size limits: belong to the relay's frames",

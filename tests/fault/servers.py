@@ -46,7 +46,7 @@ def program(name):
 
 class Postgres:
     SETTINGS = {"listen_addresses": "", "shared_buffers": "16MB", "max_connections": "30",
-                "max_wal_size": "64MB", "log_min_messages": "fatal", "autovacuum_naptime": "10s",
+                "max_wal_size": "64MB", "log_min_messages": "fatal", "autovacuum_naptime": "10s", "jit": "off",
                 "dynamic_shared_memory_type": "mmap"}  # a killed one leaves nothing outside of its folder
 
     def __init__(self, folder, template=None):
@@ -165,7 +165,7 @@ class Redis:
         shutil.rmtree(self.folder + "/redis", ignore_errors=True)
         os.mkdir(self.folder + "/redis")
 
-    def start(self, *settings, wait=True, limited=False):
+    def start(self, *settings, wait=True, limited=False, environment=None):
         """limited: a limit on the size of its files is an error, not a signal."""
         name = shutil.which("redis-server") or shutil.which("redis-check-rdb")
         with open(self.folder + "/redis.log", "ab") as log:
@@ -175,6 +175,7 @@ class Redis:
                  "--maxmemory-policy", "noeviction", "--auto-aof-rewrite-percentage", "0",
                  "--enable-debug-command", "yes", *settings],
                 executable=name, stdout=log, stderr=log, start_new_session=True, restore_signals=not limited,
+                env={**os.environ, **(environment or {})},
                 preexec_fn=(lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN)) if limited else None)
         if wait:
             wait_until(self.client.ping, 30, "Redis starts")
@@ -201,6 +202,10 @@ class Redis:
         """Ids pending for the consumer."""
         ids = [e["message_id"] for e in self.client.xpending_range(STREAM, GROUP, "-", "+", 10000, consumer)]
         return [i for i in ids if among is None or i in among]
+
+    def ids(self):
+        """Of all entries."""
+        return [entry.decode() for entry, _ in self.client.xrange(STREAM)]
 
     def claim(self, consumer, ids):
         if ids:

@@ -26,11 +26,12 @@ class Tools:
     standpipe: str
     relay: str
     compare: str
+    clock_shift: str
 
 
 def tools_of(build, standpipe=None):
     return Tools(standpipe or build + "/tests/fault/standpipe-faults", build + "/tests/relay/standpipe-relay",
-                 TOP + "/tests/compare")
+                 TOP + "/tests/compare", build + "/tests/fault/libclock-shift.so")
 
 
 def place_for_servers():
