@@ -3,7 +3,8 @@
  * The monitor: metrics, health and a status page over HTTP, from nothing but the counters' page. It
  * depends on nobody and nobody on it: without its address it waits and tries again.
  * One request per connection, no bodies, at most MAX_CONNECTIONS at a time, each for TIMEOUT_S
- * without progress and LIFE_S in all.
+ * without progress and LIFE_S in all. Whatever comes beyond that, or faster than WINDOW_CONNECTIONS in
+ * WINDOW_US, waits in the kernel, where it costs nothing but a place in a short queue.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,7 +18,9 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +31,8 @@
 
 enum {
 	MAX_CONNECTIONS = 64,
+	WINDOW_US = 100000,
+	WINDOW_CONNECTIONS = 10,
 	MAX_HEADER_BYTES = 8192,
 	TIMEOUT_S = 5,
 	LIFE_S = 10,
@@ -58,10 +63,12 @@ struct monitor {
 	struct child *child;
 	struct event_base *base;
 	struct evhttp *http;
-	struct event *listen, *sample, *excess, *drain;
-	bool told;	       /* that the address is not to be had */
-	int first_fd;	       /* of connections, once we listen */
-	int limit_fd, over_fd; /* descriptors from limit_fd to below over_fd are one too many */
+	struct evconnlistener *listener; /* evhttp's */
+	struct event *listen, *sample, *gate, *drain;
+	bool told;	    /* that the address is not to be had */
+	int first_fd;	    /* of connections, once we listen */
+	int64_t window_us;  /* since when n_accepted are counted */
+	int n_accepted;
 	struct place places[MAX_CONNECTIONS]; /* by descriptor, from first_fd on */
 	struct complaint full;
 	struct monitor_sample samples[2]; /* the older one first: rates are since that */
@@ -212,33 +219,45 @@ static int next_fd(void)
 	return fd;
 }
 
-/* evhttp has accepted one, and does not say which: if it is too many, on_excess ends it. */
+static bool is_full(const struct monitor *m)
+{
+	int next = next_fd();
+
+	return next < 0 || next >= m->first_fd + MAX_CONNECTIONS;
+}
+
+/* evhttp has accepted one. If it was the last for now, the others wait until on_gate. */
 static struct bufferevent *on_accept(struct event_base *base, void *ctx)
 {
 	struct monitor *m = ctx;
-	int next = next_fd();
+	int64_t now_us = clock_mono_us();
 
 	(void)base;
-	if (next > m->limit_fd || next < 0) {
-		m->over_fd = next > m->over_fd ? next : m->over_fd;
-		arm(m->excess, 0);
+	if (now_us - m->window_us >= WINDOW_US) {
+		m->window_us = now_us;
+		m->n_accepted = 0;
+	}
+	if (++m->n_accepted >= WINDOW_CONNECTIONS || is_full(m)) {
+		evconnlistener_disable(m->listener);
+		arm(m->gate, m->window_us + WINDOW_US - now_us);
 	}
 	return NULL; /* an ordinary one */
 }
 
-/* Ends the connections that are too many; evhttp sees the end of file and frees them. */
-static void on_excess(evutil_socket_t timer, short what, void *ctx)
+static void on_gate(evutil_socket_t timer, short what, void *ctx)
 {
 	struct monitor *m = ctx;
 
 	(void)timer;
 	(void)what;
-	for (int fd = m->limit_fd; fd < m->over_fd; fd++)
-		shutdown(fd, SHUT_RDWR);
-	m->over_fd = 0;
+	if (!is_full(m)) {
+		evconnlistener_enable(m->listener);
+		return;
+	}
 	if (complaint_due(&m->full))
-		log_warning("monitor.refused", "connections=%d: the limit; idle ones end after %d s%s", MAX_CONNECTIONS,
-			TIMEOUT_S, m->full.repeated);
+		log_warning("monitor.full", "connections=%d: the next wait until one ends, idle ones do after %d s%s",
+			MAX_CONNECTIONS, TIMEOUT_S, m->full.repeated);
+	arm(m->gate, WINDOW_US);
 }
 
 /* Ends those who hold their place too long by a byte now and then: evhttp only knows progress. */
@@ -295,19 +314,22 @@ static void wait_for_address(struct monitor *m, const char *why)
 static void on_listen(evutil_socket_t timer, short what, void *ctx)
 {
 	struct monitor *m = ctx;
-	const char *listen = m->child->conf->http.listen;
-	struct address a = parse_address(listen);
+	const char *address = m->child->conf->http.listen;
+	struct address a = parse_address(address);
+	struct evhttp_bound_socket *bound;
 
 	(void)timer;
 	(void)what;
 	errno = 0;
-	if (!evhttp_bind_socket_with_handle(m->http, a.host, a.port)) {
+	bound = evhttp_bind_socket_with_handle(m->http, a.host, a.port);
+	/* as many may wait as have a place; evhttp's own queue is longer */
+	if (!bound || listen(evhttp_bound_socket_get_fd(bound), MAX_CONNECTIONS) < 0) {
 		wait_for_address(m, errno ? strerror(errno) : "no such host");
 		return;
 	}
+	m->listener = evhttp_bound_socket_get_listener(bound);
 	m->first_fd = next_fd();
-	m->limit_fd = m->first_fd + MAX_CONNECTIONS;
-	log_notice("monitor.listening", "url=http://%s/", listen);
+	log_notice("monitor.listening", "url=http://%s/", address);
 	child_set_state(m->child, CHILD_IDLE, NULL);
 }
 
@@ -372,9 +394,9 @@ static int monitor_init(struct monitor *m, struct child *c, struct err *err)
 	set_rules(m);
 	m->listen = evtimer_new(m->base, on_listen, m);
 	m->sample = event_new(m->base, -1, EV_PERSIST, on_sample, m);
-	m->excess = evtimer_new(m->base, on_excess, m);
+	m->gate = evtimer_new(m->base, on_gate, m);
 	m->drain = evtimer_new(m->base, on_drain_event, m);
-	if (!m->listen || !m->sample || !m->excess || !m->drain)
+	if (!m->listen || !m->sample || !m->gate || !m->drain)
 		abort();
 	monitor_sample_take(c->page, &m->samples[1]);
 	m->samples[0] = m->samples[1];
@@ -386,7 +408,7 @@ static int monitor_init(struct monitor *m, struct child *c, struct err *err)
 
 static void monitor_done(struct monitor *m)
 {
-	struct event *events[] = { m->listen, m->sample, m->excess, m->drain };
+	struct event *events[] = { m->listen, m->sample, m->gate, m->drain };
 
 	evhttp_free(m->http);
 	for (size_t i = 0; i < sizeof events / sizeof *events; i++)
@@ -401,8 +423,9 @@ int monitor_main(struct child *c)
 	struct err err;
 	int code = 0;
 
-	/* whatever HTTP clients want, the pipeline comes first */
+	/* whatever HTTP clients want, the pipeline comes first, and is not interrupted for it */
 	setpriority(PRIO_PROCESS, 0, NICENESS);
+	sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 	if (monitor_init(&m, c, &err) < 0) {
 		log_error("monitor.not_started", "error=\"%s\"", err.text);
 		code = 70;

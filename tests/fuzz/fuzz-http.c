@@ -38,8 +38,7 @@ static void serve(void)
 	log_init("fuzz", LOG_ERROR);
 	monitor.http = evhttp_new(monitor.base);
 	set_rules(&monitor);
-	monitor.excess = evtimer_new(monitor.base, on_excess, &monitor);
-	monitor.limit_fd = 1 << 20;
+	monitor.first_fd = 1 << 20; /* no limit */
 	address.sun_family = AF_UNIX;
 	snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "standpipe-fuzz-%d", getpid());
 	MUST(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 16) == 0);
@@ -78,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (!monitor.base)
 		serve();
+	monitor.n_accepted = 0;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	MUST(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
 	if (n > 0 && write(fd, data, n) < 0)

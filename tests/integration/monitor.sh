@@ -71,6 +71,8 @@ listen=127.0.0.1:$(free_port)
 set_queue='check_interval = 0.2; warn_events = 400; critical_events = 4000;'
 standpipe_start
 ok "the monitor answers" wait_until '[ "$(code "GET /healthz")" = 200 ]' 30
+is "it steps back behind the pipeline: nice 10, SCHED_BATCH" \
+	"$(awk '{ sub(/.*\) /, ""); print $17, $39 }' "/proc/$(pids_of monitor)/stat")" "10 3"
 ok "readyz: 200 once frames flow" wait_until '[ "$(code "GET /readyz")" = 200 ]' 30
 ok "events are committed" wait_until '[ "$(total standpipe_events_committed_total)" -gt 0 ]' 30
 
@@ -182,20 +184,29 @@ ok "after all that it still is the same process" test "$(n_logged 'child.started
 # ---- many connections ----
 
 coproc idle { exec perl -MIO::Socket::INET -e '
-	$SIG{PIPE} = "IGNORE";
-	my @s = map { IO::Socket::INET->new(PeerAddr => $ARGV[0], Timeout => 5) } 1 .. 200;
-	print $_ "GET /healthz HTTP/1.1\r\n" for grep { $_ } @s;
+	my ($host, $port) = split /:/, $ARGV[0];
+	my @s = map {
+		socket my $s, PF_INET, SOCK_STREAM, 0 or die;
+		$s->blocking(0);
+		connect $s, pack_sockaddr_in($port, inet_aton($host));
+		$s } 1 .. 200;
 	$| = 1;
 	print scalar(@s), "\n";
 	<STDIN>' "$listen"; }
 servers+=("$idle_PID")
 read -r n_idle <&"${idle[0]}"
-# nobody may look into the process, so the kernel is asked: connections of its port that neither side has ended
-ok "of $n_idle clients that say nothing 64 are kept" \
-	wait_until '[ "$(grep -ci ": [0-9a-f]*:$(printf %04X "${listen##*:}") [0-9a-f:]* 01 " /proc/net/tcp)" = 64 ]' 4
+# nobody may look into the process, so the kernel is asked: connections of its port that neither side has ended;
+# those without an inode have not been accepted
+connections() {
+	awk -v port="$(printf %04X "${listen##*:}")" -v accepted="$1" '
+		$2 ~ ":" port "$" && $4 == "01" && accepted == ($10 != 0) { n++ }
+		END { print n + 0 }' /proc/net/tcp
+}
+ok "of $n_idle clients that say nothing 64 are kept" wait_until '[ "$(connections 1)" = 64 ]' 4
+ok "and no more wait for a place" test "$(connections 0)" -le 65
 ok "and they do not keep a new one out for longer than the timeout" \
 	wait_until '[ "$(code "GET /healthz")" = 200 ]' 8
-ok "it was full" grep -q 'monitor.refused.*connections=64' "$T/standpipe.log"
+ok "it was full" grep -q 'monitor.full.*connections=64' "$T/standpipe.log"
 echo >&"${idle[1]}"
 
 ok "a client that drips is ended all the same" timeout 20 perl -MIO::Socket::INET -e '
