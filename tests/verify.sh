@@ -23,11 +23,16 @@ nothing_parked() {
 
 # The hosts of did:web accounts in recordings are nowhere to be asked: the resolver's answers are given.
 give_web_identities() {
-	python3 - "$1" <<-'PYTHON' >"$T/web.sql"
+	give_identities "$1" did:web:
+}
+
+# give_identities DOCUMENTS [PREFIX]: of all, or of those whose DID begins like that.
+give_identities() {
+	python3 - "$1" "${2-}" <<-'PYTHON' >"$T/identities.sql"
 		import json, sys
 		digits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 		for did, document in json.load(open(sys.argv[1])).items():
-		    if not did.startswith("did:web:"):
+		    if not did.startswith(sys.argv[2]):
 		        continue
 		    number = 0
 		    for digit in document["verificationMethod"][0]["publicKeyMultibase"][1:]:
@@ -36,7 +41,7 @@ give_web_identities() {
 		    print("insert into standpipe.identities (did, curve, key, fetched_at) values ('%s', %d, '\\x%s', now());"
 		          % (did, {b"\xe7\x01": 1, b"\x80\x24": 2}[raw[:2]], raw[2:].hex()))
 	PYTHON
-	psql -XAtq -v ON_ERROR_STOP=1 -f "$T/web.sql"
+	psql -XAtq -v ON_ERROR_STOP=1 -f "$T/identities.sql"
 }
 
 # meddle PREFIX FRAMES DOCUMENTS: writes PREFIX.frames and PREFIX.diddocs.json with five accounts treated as

@@ -133,3 +133,74 @@ mixture() {
 	measure "$1" drained "$last" 1800 "cont=$relay_pid"
 	standpipe_stop
 }
+
+# ---- what checking costs ----
+
+hash_rounds=10 verify_rounds=2
+
+# decoding PROGRAM: CPU-us per event of decoding and checking the recording's frames, without sockets and servers.
+decoding() {
+	local TIMEFORMAT='%U %S'
+
+	{ time "$build/tests/bench/tool/$1" steps decode "$recording.frames" >/dev/null; } 2>&1 |
+		awk -v n="$last" '{ printf "%.3f\n", ($1 + $2) * 1e6 / n }'
+}
+
+least() {
+	sort -n | head -n 1
+}
+
+# Ours, and a program that hashes no block; in turn, for machines drift.
+hashing() {
+	local round
+
+	for round in $(seq $hash_rounds); do
+		now "decoding with and without hashes, round $round"
+		decoding bench-tool >>"$T/hashed"
+		decoding bench-tool-unhashed >>"$T/unhashed"
+	done
+	value decode_us "$(least <"$T/hashed")"
+	value decode_unhashed_us "$(least <"$T/unhashed")"
+}
+
+# our_cost MODE: CPU-us per event of reader and worker in the cheaper round.
+our_cost() {
+	awk -v mode="^verify_$1_" '$1 ~ mode && $2 == "cpu" && ($3 == "reader" || $3 == "worker") { us[$1] += $4 }
+		END { for (phase in us) printf "%.2f\n", us[phase] }' "$figures" | least
+}
+
+# verified MODE ROUND: everything at once, with one worker.
+verified() {
+	set_redis='max_events = 500000; replay_events = 1000;' set_source="verify = \"$1\";"
+	fresh 1
+	[ "$1" != full ] || give_identities "$recording.diddocs.json"
+	relay_hold "$recording.frames" --rate max
+	run_idle 1
+	measure "verify_$1_$2" drained "$last" 1800 "cont=$relay_pid"
+	[ "$1" != full ] || standpipe status --json >"$T/status.$2.json"
+	standpipe_stop
+	set_source=
+}
+
+# Events that a core verifies in a second, by the workers' own counters, in the best round.
+verified_per_s() {
+	cat "$T"/status.*.json | tr ',' '\n' | awk -F ': *' '
+		/"events_verified"/ { n = $2 } /"verify_us"/ && $2 > 0 && n / $2 > best { best = n / $2 }
+		END { printf "%d", best * 1e6 }'
+}
+
+verify() {
+	local round mode
+
+	. "$top/tests/verify.sh"
+	recording "$frames" --max-records 100
+	hashing
+	for round in $(seq $verify_rounds); do
+		for mode in blocks full; do
+			verified "$mode" "$round"
+		done
+	done
+	value verify_blocks_us "$(our_cost blocks)"
+	value verify_full_us "$(our_cost full)"
+	value verify_events_per_core_s "$(verified_per_s)"
+}

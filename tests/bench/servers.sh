@@ -64,7 +64,7 @@ recording() {
 	now "generating $1 frames into $cache"
 	if [ ! -s "$name.frames" ]; then
 		"$relay" generate --out "$name.new" --frames "$@" >>"$T/generate.log" 2>&1 || bail "generate failed"
-		for file in records.jsonl accounts.jsonl frames; do mv "$name.new.$file" "$name.$file"; done
+		for file in records.jsonl accounts.jsonl diddocs.json frames; do mv "$name.new.$file" "$name.$file"; done
 		rm -f "$name.new".*
 	fi
 	recording=$name last=$1	# seqs are 1, 2, 3, ...

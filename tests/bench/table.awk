@@ -54,6 +54,11 @@ END {
 	show("ceiling: the same rows by bare libpq, 2 connections", "ceiling_events_per_s", " events/s")
 	show("drain score, 2 workers (drain over ceiling)", "drain_score", "")
 	show("ingest score, 2 workers (ingest over ceiling)", "ingest_score", "")
+	show("decoding, CPU-us per event", "decode_us", "")
+	show("decoding, if it hashed no block", "decode_unhashed_us", "")
+	show("reader and worker, with verify = \"blocks\"", "verify_blocks_us", "")
+	show("reader and worker, with verify = \"full\"", "verify_full_us", "")
+	show("events that one core verifies fully", "verify_events_per_core_s", "/s")
 	show("peak memory of our processes, 2 workers, ingest", "rss_mb", " MB")
 	if (("latency_2000", "received") in n) {
 		printf "\n%-20s%s%s%s%s%s\n", "milliseconds", cell("commit p50"), cell("p99"), cell("p99.9"), cell("release p50"), cell("p99")
