@@ -73,14 +73,18 @@ const char *pg_type_sql(enum pg_type type);
 
 struct pg_array {
 	enum pg_type type;
-	int n;
+	int n, n_nulls; /* what is sent, and the NULLs since the last value, which are not */
 	bool has_null;
 	uint8_t *p; /* in the arena */
-	size_t len, cap;
+	size_t len, cap, expected;
 	struct arena *arena;
 };
 
+/* n_hint: about so many elements. */
 void pg_array_init(struct pg_array *a, enum pg_type type, struct arena *arena, int n_hint);
+/* NULLs at the end are left out: unnest() of several arrays fills the shorter ones up with NULL. Therefore at least
+ * one array of a statement must end with a value. (Most columns of most batches hold nothing but NULL: making a row
+ * of them costs PostgreSQL a third more than this.) */
 void pg_array_null(struct pg_array *a);
 void pg_array_int(struct pg_array *a, int64_t v);	      /* INT2, INT4, INT8, BOOL */
 void pg_array_time(struct pg_array *a, int64_t unix_us);      /* TIMESTAMPTZ */

@@ -46,7 +46,7 @@ static uint8_t *extend(struct pg_array *a, size_t n_bytes)
 
 	assert(n_bytes <= array_max_bytes && a->len + n_bytes <= array_max_bytes);
 	if (a->len + n_bytes > a->cap) {
-		size_t cap = a->cap * 2;
+		size_t cap = a->cap * 2 > a->expected ? a->cap * 2 : a->expected;
 		uint8_t *p;
 
 		if (cap < a->len + n_bytes)
@@ -67,24 +67,34 @@ void pg_array_init(struct pg_array *a, enum pg_type type, struct arena *arena, i
 	size_t n = n_hint > 0 ? (size_t)n_hint : 0;
 
 	assert(n <= array_max_bytes / each);
-	*a = (struct pg_array){ .type = type, .arena = arena, .len = HEAD_BYTES };
-	a->cap = HEAD_BYTES + n * each;
-	a->p = arena_alloc(arena, a->cap);
+	/* room for the elements is taken when there is one: many columns of a batch hold nothing but NULL */
+	*a = (struct pg_array){ .type = type, .arena = arena, .len = HEAD_BYTES, .cap = HEAD_BYTES };
+	a->expected = HEAD_BYTES + n * each;
+	a->p = arena_alloc(arena, HEAD_BYTES);
 }
 
 void pg_array_null(struct pg_array *a)
 {
-	put_be(extend(a, LENGTH_BYTES), UINT32_MAX, LENGTH_BYTES);
-	a->has_null = true;
-	a->n++;
+	a->n_nulls++;
+}
+
+/* An element follows: the NULLs before it count. */
+static void put_nulls(struct pg_array *a)
+{
+	for (; a->n_nulls; a->n_nulls--, a->n++) {
+		put_be(extend(a, LENGTH_BYTES), UINT32_MAX, LENGTH_BYTES);
+		a->has_null = true;
+	}
 }
 
 /* Appends one element of the type's fixed width. */
 static void add_fixed(struct pg_array *a, int64_t v)
 {
 	uint8_t n_bytes = types[a->type].n_bytes;
-	uint8_t *p = extend(a, LENGTH_BYTES + (size_t)n_bytes);
+	uint8_t *p;
 
+	put_nulls(a);
+	p = extend(a, LENGTH_BYTES + (size_t)n_bytes);
 	put_be(p, n_bytes, LENGTH_BYTES);
 	put_be(p + LENGTH_BYTES, (uint64_t)v, n_bytes);
 	a->n++;
@@ -123,6 +133,7 @@ void pg_array_bytes(struct pg_array *a, struct slice s)
 	uint8_t *p;
 
 	assert(types[a->type].n_bytes == 0 && s.n <= array_max_bytes);
+	put_nulls(a);
 	p = extend(a, LENGTH_BYTES + version + s.n);
 	put_be(p, s.n + version, LENGTH_BYTES);
 	p += LENGTH_BYTES;

@@ -225,6 +225,8 @@ static void test_types(struct fixture *f)
 		pg_array_init(&a[i], types[i], &f->arena, 2);
 		params[i] = &a[i];
 	}
+	for (int i = 0; i < 8; i++)
+		pg_array_null(&a[i]);
 	pg_array_int(&a[0], -3);
 	pg_array_int(&a[1], 70000);
 	pg_array_int(&a[2], -9000000000);
@@ -233,13 +235,15 @@ static void test_types(struct fixture *f)
 	pg_array_bytes(&a[5], slice_str("{\"a\":\"b\"}"));
 	pg_array_time(&a[6], 1709208000000001);
 	pg_array_int(&a[7], 1);
-	for (int i = 0; i < 8; i++)
+	pg_array_int(&a[0], 7);
+	for (int i = 1; i < 8; i++)
 		pg_array_null(&a[i]);
 	pg_tx_begin(f->pg, false);
 	pg_tx_add(f->pg, &every_type, params, 8);
 	pg_tx_commit(f->pg);
-	ok(pg_run(f->pg, &o) == PG_OK && o.affected[0] == 2 && slice_is(pg_bytes(o.rows[0], 0, 0), expected) &&
-		pg_bytes(o.rows[0], 1, 0).n == 0, "PostgreSQL reads every type of array, and its nulls");
+	ok(pg_run(f->pg, &o) == PG_OK && o.affected[0] == 3 && pg_bytes(o.rows[0], 0, 0).n == 0 &&
+		slice_is(pg_bytes(o.rows[0], 1, 0), expected) && slice_is(pg_bytes(o.rows[0], 2, 0), "7"),
+		"PostgreSQL reads every type of array, its nulls, and fills the shorter ones up with them");
 	pg_outcome_done(&o);
 }
 

@@ -66,10 +66,21 @@ static void test_variable(struct arena *arena)
 	pg_array_bytes(&a, slice_of("\0\xff", 2));
 	ok(SENDS(&a, "\0\0\0\1\0\0\0\0\0\0\0\x11\0\0\0\1\0\0\0\1\0\0\0\2\0\xff"), "bytea[] takes any byte");
 	pg_array_init(&a, PG_JSONB, arena, 1);
-	pg_array_bytes(&a, slice_str("{}"));
 	pg_array_null(&a);
-	ok(SENDS(&a, "\0\0\0\1\0\0\0\1\0\0\x0e\xda\0\0\0\2\0\0\0\1\0\0\0\3\1{}\xff\xff\xff\xff"),
+	pg_array_bytes(&a, slice_str("{}"));
+	ok(SENDS(&a, "\0\0\0\1\0\0\0\1\0\0\x0e\xda\0\0\0\2\0\0\0\1\xff\xff\xff\xff\0\0\0\3\1{}"),
 		"jsonb[] elements begin with the version byte 1");
+	pg_array_null(&a);
+	pg_array_null(&a);
+	ok(SENDS(&a, "\0\0\0\1\0\0\0\1\0\0\x0e\xda\0\0\0\2\0\0\0\1\xff\xff\xff\xff\0\0\0\3\1{}"),
+		"NULLs at the end are left out");
+	pg_array_bytes(&a, slice_str("1"));
+	ok(SENDS(&a, "\0\0\0\1\0\0\0\1\0\0\x0e\xda\0\0\0\5\0\0\0\1\xff\xff\xff\xff\0\0\0\3\1{}"
+		     "\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\2\1" "1"),
+		"unless a value follows");
+	pg_array_init(&a, PG_TEXT, arena, 4096);
+	pg_array_null(&a);
+	ok(SENDS(&a, "\0\0\0\0\0\0\0\0\0\0\0\x19"), "nothing but NULL is an empty array");
 }
 
 /* Every element must survive the copies that growth makes. */
