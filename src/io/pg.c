@@ -240,21 +240,35 @@ static enum pg_class wait_socket(struct pg *pg, short events, int64_t deadline_u
 	return PG_STOP;
 }
 
+/* Until the server sends something or takes something; unsent: what PQflush said. */
+static enum pg_class exchange(struct pg *pg, int unsent, struct err *err)
+{
+	int64_t deadline_us = pg->options.whole_tables ? -1 : clock_mono_us() + silence_us;
+	/* reading while writing: a server whose answers nobody takes stops taking ours */
+	enum pg_class c = wait_socket(pg, unsent > 0 ? POLLIN | POLLOUT : POLLIN, deadline_us, err);
+
+	if (c == PG_OK && !PQconsumeInput(pg->conn))
+		c = pg_lost(pg, err);
+	return c;
+}
+
 enum pg_class pg_await(struct pg *pg, struct err *err)
 {
-	while (PQisBusy(pg->conn)) {
-		int64_t deadline_us = pg->options.whole_tables ? -1 : clock_mono_us() + silence_us;
-		int unsent = PQflush(pg->conn);
-		enum pg_class c;
+	enum pg_class c = PG_OK;
 
-		/* reading while writing: a server whose answers nobody takes stops taking ours */
-		c = wait_socket(pg, unsent > 0 ? POLLIN | POLLOUT : POLLIN, deadline_us, err);
-		if (c != PG_OK)
-			return c;
-		if (!PQconsumeInput(pg->conn))
-			return pg_lost(pg, err);
-	}
-	return PG_OK;
+	while (c == PG_OK && PQisBusy(pg->conn))
+		c = exchange(pg, PQflush(pg->conn), err);
+	return c;
+}
+
+enum pg_class pg_flush(struct pg *pg, struct err *err)
+{
+	enum pg_class c = PG_OK;
+	int unsent;
+
+	while (c == PG_OK && (unsent = PQflush(pg->conn)) != 0)
+		c = unsent < 0 ? pg_lost(pg, err) : exchange(pg, unsent, err);
+	return c;
 }
 
 /* ---- connecting ---- */

@@ -97,7 +97,7 @@ struct pg_stmt {
 	const char *name, *sql;
 };
 
-/* Queue a pipeline: pg_tx_begin, pg_tx_add..., pg_tx_commit, again, then pg_run. Nothing waits but pg_run.
+/* Queue a pipeline: pg_tx_begin, pg_tx_add..., pg_tx_commit, again, then pg_run. Nothing waits before that.
  * relaxed: this transaction's commit need not be durable before the next one's. The bytes of the arrays
  * are read by pg_run_send: until then append nothing to them and keep their arena. */
 void pg_tx_begin(struct pg *pg, bool relaxed);
@@ -129,7 +129,8 @@ struct pg_outcome {
  * Therefore a later transaction may rest on an earlier one only as far as foreign keys protect it.
  * PG_DOWN leaves the outcome of what n_committed does not count unknown: repeat, it is idempotent. */
 enum pg_class pg_run(struct pg *pg, struct pg_outcome *ret) NODISCARD;
-/* The same in two halves: the caller may do other work between them. */
+/* The same in two halves: when the first returns, the server has all of it and may be at work for long; the caller
+ * may do other work before the second. */
 enum pg_class pg_run_send(struct pg *pg, struct pg_outcome *ret) NODISCARD;
 enum pg_class pg_run_finish(struct pg *pg, struct pg_outcome *ret) NODISCARD;
 void pg_outcome_done(struct pg_outcome *o);

@@ -162,20 +162,35 @@ static bool send_call(struct pg *pg, const struct pg_call *call, int *statement)
 	return send_plain(pg, "COMMIT", PG_DUE_COMMIT) && send_sync(pg);
 }
 
-/* Puts everything queued into libpq's buffer; false if the connection is broken. */
-static bool send_all(struct pg *pg)
+/* Leaves the session as the next pipeline wants it: no open transaction, or no connection. */
+static void clean(struct pg *pg, enum pg_class class)
 {
+	struct err ignored;
+
+	pg->held = false;
+	if (!pg->conn)
+		return;
+	if (class == PG_DOWN || PQstatus(pg->conn) != CONNECTION_OK)
+		pg_disconnect(pg);
+	else if (PQtransactionStatus(pg->conn) != PQTRANS_IDLE &&
+		pg_query(pg, "ROLLBACK", 0, NULL, NULL, &ignored) != PG_OK)
+		pg_disconnect(pg);
+}
+
+/* Sends everything queued, one call after the other: libpq keeps what is unsent in one piece and moves all of it
+ * whenever the server takes a part. Anything but PG_OK has disconnected. */
+static enum pg_class send_all(struct pg *pg, struct err *err)
+{
+	enum pg_class c = PG_OK;
 	int statement = 0;
 
-	if (!PQenterPipelineMode(pg->conn) || !send_prepares(pg))
-		return false;
-	for (int i = 0; i < pg->n_calls; i++)
-		if (!send_call(pg, &pg->calls[i], &statement))
-			return false;
-	if (PQflush(pg->conn) < 0)
-		return false;
-	FAILPOINT_CUT(tx_committing, PQsocket(pg->conn));
-	return true;
+	if (!pg->conn || !PQenterPipelineMode(pg->conn) || !send_prepares(pg))
+		return pg_lost(pg, err);
+	for (int i = 0; i < pg->n_calls && c == PG_OK; i++)
+		c = send_call(pg, &pg->calls[i], &statement) ? pg_flush(pg, err) : pg_lost(pg, err);
+	if (c == PG_OK)
+		FAILPOINT_CUT(tx_committing, PQsocket(pg->conn));
+	return c;
 }
 
 enum pg_class pg_run_send(struct pg *pg, struct pg_outcome *ret)
@@ -184,8 +199,10 @@ enum pg_class pg_run_send(struct pg *pg, struct pg_outcome *ret)
 	memset(ret, 0, sizeof *ret);
 	ret->failed = -1;
 	ret->n_statements = pg->n_adds;
-	if (pg->n_calls > 0 && (!pg->conn || !send_all(pg)))
-		ret->class = pg_lost(pg, &ret->err);
+	if (pg->n_calls > 0)
+		ret->class = send_all(pg, &ret->err);
+	if (ret->class != PG_OK)
+		clean(pg, ret->class);
 	pg->n_tx_sent = pg->n_tx;
 	pg->n_calls = 0;
 	pg->n_adds = 0;
@@ -280,21 +297,6 @@ static enum pg_class take_replies(struct pg *pg, struct pg_outcome *ret, struct 
 	}
 	pg->n_replies = 0;
 	return PQexitPipelineMode(pg->conn) ? PG_OK : pg_lost(pg, err);
-}
-
-/* Leaves the session as the next pipeline wants it: no open transaction, or no connection. */
-static void clean(struct pg *pg, enum pg_class class)
-{
-	struct err ignored;
-
-	pg->held = false;
-	if (!pg->conn)
-		return;
-	if (class == PG_DOWN || PQstatus(pg->conn) != CONNECTION_OK)
-		pg_disconnect(pg);
-	else if (PQtransactionStatus(pg->conn) != PQTRANS_IDLE &&
-		pg_query(pg, "ROLLBACK", 0, NULL, NULL, &ignored) != PG_OK)
-		pg_disconnect(pg);
 }
 
 enum pg_class pg_run_finish(struct pg *pg, struct pg_outcome *ret)

@@ -63,6 +63,8 @@ struct pg {
 /* Waits until PQgetResult would not block, sending what is still unsent meanwhile. Anything but PG_OK
  * has disconnected: PG_STOP or PG_DOWN. */
 enum pg_class pg_await(struct pg *pg, struct err *err) NODISCARD;
+/* Waits until everything is with the server. Anything but PG_OK has disconnected. */
+enum pg_class pg_flush(struct pg *pg, struct err *err) NODISCARD;
 /* Disconnects and says so in err; PG_DOWN. */
 enum pg_class pg_lost(struct pg *pg, struct err *err);
 /* Class, SQLSTATE and message of an error result. */

@@ -315,7 +315,7 @@ static void test_killed(struct fixture *f)
 	pg_result_free(r);
 	must(f->other, "BEGIN; LOCK TABLE parents");
 	tx(f, &add_parents, 1, 6, 0);
-	ok(pg_run_send(f->pg, &o) == PG_OK, "sent without waiting");
+	ok(pg_run_send(f->pg, &o) == PG_OK, "sent, and the server waits");
 	must(f->other, sql);
 	must(f->other, "COMMIT");
 	ok(pg_run_finish(f->pg, &o) == PG_DOWN && o.n_committed == 0 && strstr(o.err.text, "57P01"),
