@@ -91,6 +91,7 @@ int child_init(struct child *c, const char *role, int slot, struct err *err)
 
 	*c = (struct child){ .role = role, .slot = slot, .signal_fd = -1 };
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "standpipe"); /* it was started by another name: "exe" of /proc/self/exe */
 	confine_memory();
 	if (map_page(c, err) < 0)
 		return -1;

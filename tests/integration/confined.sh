@@ -52,6 +52,7 @@ standpipe_run
 export REDISCLI_AUTH=$secret_file
 ok "confined processes store what comes" wait_committed "$(last_seq "$T/generated.frames")" 60
 is "there are five of them" "$(pids | wc -l)" $((1 + 1 + 2 + 1 + 1))
+is "all are found by the program's name" "$(for pid in $(pids); do field Name "$pid"; done | sort -u)" standpipe
 if [ "$(field Seccomp "$(pids_of reader)")" = 0 ] && grep -q child.unconfined "$T/standpipe.log"; then
 	skip "system calls are filtered: the kernel here has no filters"
 else
