@@ -154,7 +154,8 @@ struct plan {
 struct world {
 	struct arena arena;
 	uint64_t seed;
-	int n_shuffles, n_instances; /* shuffled instances first, then every order of every class */
+	int n_shuffles, n_instances; /* shuffled instances first, then the orders of every class */
+	int every, n_orders;         /* of the orders every so-manyth, and how many that are */
 	struct history *histories;
 };
 

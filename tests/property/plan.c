@@ -16,7 +16,7 @@ struct class_place class_place(const struct world *w, int instance)
 {
 	int i = instance - w->n_shuffles;
 
-	return (struct class_place){ i / CLASS_ORDERS / N_CUTS, i / CLASS_ORDERS % N_CUTS, i % CLASS_ORDERS };
+	return (struct class_place){ i / w->n_orders / N_CUTS, i / w->n_orders % N_CUTS, i % w->n_orders * w->every };
 }
 
 static void *grow(void *p, int n, int *cap, size_t size)
@@ -140,16 +140,16 @@ static void nth_order(int n, int ret[CLASS_EVENTS])
 	}
 }
 
-/* Every order of one class; batch k holds the k-th part of all of them, and batches follow each other. */
-static void plan_class(struct plan *p, int first, int n_batches)
+/* The orders of one class; batch k holds the k-th part of all of them, and batches follow each other. */
+static void plan_class(struct plan *p, const struct world *w, int first, int n_batches)
 {
 	int per_batch = CLASS_EVENTS / n_batches;
 
 	for (int b = 0; b < n_batches; b++) {
-		for (int n = 0; n < CLASS_ORDERS; n++) {
+		for (int n = 0; n < w->n_orders; n++) {
 			int order[CLASS_EVENTS];
 
-			nth_order(n, order);
+			nth_order(n * w->every, order);
 			for (int i = 0; i < per_batch; i++)
 				deliver(p, first + n, order[b * per_batch + i]);
 		}
@@ -164,8 +164,8 @@ void plan_make(struct plan *p, const struct world *w, uint64_t salt)
 
 	*p = (struct plan){ 0 };
 	plan_shuffles(p, w, &rng);
-	for (int i = w->n_shuffles; i < w->n_instances; i += CLASS_ORDERS)
-		plan_class(p, i, class_cuts[class_place(w, i).cut]);
+	for (int i = w->n_shuffles; i < w->n_instances; i += w->n_orders)
+		plan_class(p, w, i, class_cuts[class_place(w, i).cut]);
 }
 
 void plan_done(struct plan *p)

@@ -5,7 +5,7 @@
 # must fail the test of any order, and the intact one must pass it. Built by `ninja broken-rules`.
 . "$(dirname "$0")/../lib.sh"
 
-seed=1 shuffles=200
+seed=1 shuffles=200 every=5	# enough to show each: the whole of it is any-order.sh
 any_order=$build/tests/property/test-any-order
 
 # tried PROGRAM: runs it on a copy of the empty schema, leaves what it said and its exit status in $T.
@@ -14,7 +14,7 @@ tried() {
 	copy=${PGDATABASE}_copy${name//-/_}
 
 	psql -XAtqd postgres -c "drop database if exists $copy" -c "create database $copy template $PGDATABASE" >/dev/null &&
-		PGDATABASE=$copy "$1" --seed $seed --shuffles $shuffles --workers 2 >"$T/out$name" 2>&1
+		PGDATABASE=$copy "$1" --seed $seed --shuffles $shuffles --every $every --workers 2 >"$T/out$name" 2>&1
 	echo $? >"$T/status$name"
 	psql -XAtqd postgres -c "drop database if exists $copy" >/dev/null
 }
