@@ -40,10 +40,6 @@ is "a warning to the other" "$(amtool config routes test --config.file="$monitor
 
 # ---- the chain ----
 
-free_port() {
-	perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1)->sockport'
-}
-
 # start NAME COMMAND...: a server with its own log.
 start() {
 	local name=$1

@@ -6,10 +6,6 @@
 . "$(dirname "$0")/../lib.sh"
 standpipe=$build/tests/fault/standpipe-faults # the program, but its descriptors may be looked at
 
-free_port() {
-	perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1)->sockport'
-}
-
 # talk BYTES [half]: sends them (perl's escapes), half: and closes its side; prints what comes until the end.
 talk() {
 	perl -MIO::Socket::INET -e '
