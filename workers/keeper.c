@@ -26,6 +26,7 @@ enum {
 	TICK_US = 1000000,
 	RETRY_US = 2000000, /* after a failure */
 	CONSUMERS_EVERY_US = 10000000,
+	SETTINGS_EVERY_US = 10000000, /* somebody may change them while we run */
 	LOCK_PATIENCE_US = 10000000, /* a killed keeper's session may live for some seconds */
 	LAST_US = 5000000, /* for what is under way when asked to drain */
 	EXIT_DONE = 0,
@@ -42,7 +43,7 @@ struct keeper {
 	struct keeper_chain chain;
 	bool postgres_checked, redis_checked; /* of the connections there are now */
 	int64_t locked_since_us; /* another session holds the lock since; 0: no */
-	int64_t next_consumers_us;
+	int64_t next_consumers_us, next_settings_us;
 	int64_t give_up_us; /* draining: until then what is under way may finish; 0: not draining */
 	struct complaint complaint;
 };
@@ -177,8 +178,9 @@ static enum keeper_status redis_up(struct keeper *k, struct err *err)
 	enum stream_status status;
 	char run_id[41];
 
-	if (k->redis_checked)
+	if (k->redis_checked && clock_mono_us() < k->next_settings_us)
 		return KEEPER_OK;
+	k->next_settings_us = clock_mono_us() + SETTINGS_EVERY_US;
 	status = stream_connect(k->stream, err);
 	if (status == STREAM_OK)
 		status = stream_check_settings(k->stream, run_id, err);

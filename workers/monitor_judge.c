@@ -34,14 +34,42 @@ static void reason(struct monitor_status *st, const char *fmt, ...)
 	st->n_reasons++;
 }
 
+/* Do both wait for the same, and neither or both are ready? */
+static bool waits_alike(const struct stats_slot *a, const struct stats_slot *b)
+{
+	return monitor_slot_shown(b) && b->doing == CHILD_WAITING &&
+	       (a->state == SLOT_READY) == (b->state == SLOT_READY) && strncmp(a->why, b->why, sizeof a->why) == 0;
+}
+
+/* One reason for all that wait alike: the first of them says it. */
+static void judge_waiting(struct monitor_status *st, const struct stats_slot *slot)
+{
+	const struct stats_slot *slots = st->page->slots;
+	struct buf names = BUF_INIT;
+	const char *words;
+	int n = 0;
+
+	for (int i = 0; i < STATS_MAX_SLOTS; i++)
+		if (waits_alike(slot, &slots[i])) {
+			if (n == 0 && &slots[i] != slot)
+				return; /* said already */
+			buf_printf(&names, "%s%s-%" PRIu32, n ? ", " : "", slots[i].role, slots[i].slot);
+			n++;
+		}
+	if (slot->state == SLOT_READY)
+		words = n > 1 ? "wait" : "waits";
+	else
+		words = n > 1 ? "are not ready, they wait" : "is not ready, it waits";
+	reason(st, "%s %s: %.*s", buf_str(&names), words, (int)sizeof slot->why, slot->why);
+	buf_done(&names);
+}
+
 static void judge_slot(struct monitor_status *st, const struct stats_slot *slot)
 {
-	if (slot->state != SLOT_READY && slot->doing == CHILD_WAITING)
-		reason(st, "%s-%u is not ready, it waits: %s", slot->role, slot->slot, slot->why);
+	if (slot->doing == CHILD_WAITING)
+		judge_waiting(st, slot);
 	else if (slot->state != SLOT_READY)
 		reason(st, "%s-%u is %s", slot->role, slot->slot, monitor_slot_state(slot));
-	else if (slot->doing == CHILD_WAITING)
-		reason(st, "%s-%u waits: %s", slot->role, slot->slot, slot->why);
 	if (monitor_beat_age_s(slot) * 1e6 > (double)late_us)
 		reason(st, "%s-%u gave no sign of life for %.1f s", slot->role, slot->slot,
 			monitor_beat_age_s(slot));
@@ -78,14 +106,12 @@ static const struct stats_slot *find_idle(const struct stats_page *page, const c
 	return NULL;
 }
 
-static void explain_idle(struct monitor_status *st, const struct stats_slot *slot)
+/* What it waits for stands among the reasons. */
+static void explain_idle(struct monitor_status *st, const struct stats_slot *slot, const char *result)
 {
-	if (slot->doing == CHILD_WAITING)
-		snprintf(st->behind, sizeof st->behind, "%s-%" PRIu32 " waits: %.*s", slot->role, slot->slot,
-			(int)sizeof slot->why, slot->why);
-	else
-		snprintf(st->behind, sizeof st->behind, "%s-%" PRIu32 " is %s", slot->role, slot->slot,
-			monitor_slot_state(slot));
+	snprintf(st->behind, sizeof st->behind, "%s-%" PRIu32 " %s%s, so %s", slot->role, slot->slot,
+		slot->doing == CHILD_WAITING ? "waits" : "is ",
+		slot->doing == CHILD_WAITING ? "" : monitor_slot_state(slot), result);
 }
 
 /* More is in the stream than a few batches: between Redis and PostgreSQL. */
@@ -96,7 +122,7 @@ static void explain_backlog(struct monitor_status *st, double in, double out)
 	const struct stats_slot *idle = find_idle(st->page, "worker");
 
 	if (idle)
-		explain_idle(st, idle);
+		explain_idle(st, idle, out > 0 ? "less is committed" : "nothing is committed");
 	else if (retries)
 		snprintf(st->behind, sizeof st->behind, "PostgreSQL did not take %" PRIu64 " batches, they are repeated: the log says why",
 			retries);
@@ -120,7 +146,7 @@ static void explain(struct monitor_status *st)
 	if ((depth >= FEW_EVENTS && depth > out * slow_s) || (depth > 0 && monitor_risk_s(st->page) > risky_s))
 		explain_backlog(st, in, out);
 	else if (!st->connected && idle)
-		explain_idle(st, idle);
+		explain_idle(st, idle, "nothing is read");
 	else if (age_s > old_s)
 		snprintf(st->behind, sizeof st->behind, "the source's events are %s old when they arrive, %.0f/s",
 			monitor_seconds(monitor_lag_s(st->now.value[STAT_source_time_us])).text, in);

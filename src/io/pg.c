@@ -296,17 +296,29 @@ static void sqlstate_of_text(const char *message, char ret_sqlstate[6])
 	}
 }
 
+/* The place, which we say ourselves, is left out, if it was only one. */
+static const char *without_place(const char *message)
+{
+	static const char begin[] = "connection to server ", end[] = " failed: ";
+	const char *p = strncmp(message, begin, sizeof begin - 1) == 0 ? strstr(message, end) : NULL;
+
+	return p && !strstr(p, begin) ? p + sizeof end - 1 : message;
+}
+
 /* Why the connection was not made; disconnects. */
 static enum pg_class connect_failed(struct pg *pg, struct err *err)
 {
-	enum pg_class c = PG_DOWN;
-	char sqlstate[6];
+	char sqlstate[6], text[400], *hint;
 
+	one_line(without_place(PQerrorMessage(pg->conn)), text, sizeof text);
+	hint = strstr(text, " Is the server running");
+	if (hint)
+		*hint = 0;
+	err_set(err, "PostgreSQL at %s: %s%s", pg->address, text[0] ? text : "connection lost",
+		hint ? ": is it running there, and is postgres.conninfo right?" : "");
 	sqlstate_of_text(PQerrorMessage(pg->conn), sqlstate);
-	if (sqlstate[0])
-		c = pg_classify(sqlstate);
-	(void)pg_lost(pg, err);
-	return c;
+	pg_disconnect(pg);
+	return sqlstate[0] ? pg_classify(sqlstate) : PG_DOWN;
 }
 
 /* Starts a connection; the conninfo's own words win over the first group, ours over the conninfo. */

@@ -8,8 +8,8 @@
 #include <string.h>
 
 const struct command commands[] = {
-	{ "run", "[-c FILE] [--require]", "run in the foreground: reader, workers, keeper",
-		"Starts the reader, the workers and the keeper and watches over them. Without --require it\n"
+	{ "run", "[-c FILE] [--require]", "run in the foreground: reader, workers, keeper, monitor",
+		"Starts the reader, the workers, the keeper and the monitor and watches over them. Without --require it\n"
 		"waits for Redis, PostgreSQL and the source as long as it takes; with it, it gives up (exit\n"
 		"69) if one of them is not there 10 s after the start.\n\n"
 		"Signals: TERM, INT drain and end (a second one: at once), HUP reads the configuration again,\n"

@@ -23,6 +23,11 @@ ok "without Redis: its address is in the log" says "$T/redis.sock"
 ok "without Redis: keeps trying" alive
 redis_start
 ok "Redis comes up: every frame is committed" wait_committed "$last" 60
+redis config set maxmemory-policy allkeys-lru >/dev/null
+ok "a setting of Redis that is spoilt meanwhile is noticed, with the way out" \
+	wait_until 'standpipe status | grep -q "keeper-0 waits: .*CONFIG SET maxmemory-policy noeviction"' 30
+redis config set maxmemory-policy noeviction >/dev/null
+ok "and mended too" wait_until 'standpipe status | grep -q "^standpipe healthy"' 20
 standpipe_stop
 
 pg_start own
@@ -33,6 +38,7 @@ pg_pause
 : >"$T/standpipe.log"
 standpipe_run
 ok "without PostgreSQL: its address is in the log" says "$PGHOST"
+ok "without PostgreSQL: it asks whether it is running" says ': No such file or directory: is it running there, and is postgres.conninfo right?'
 ok "without PostgreSQL: keeps trying" alive
 pg_resume
 ok "PostgreSQL comes up: every frame is committed" wait_committed "$last" 60

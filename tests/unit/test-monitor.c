@@ -156,6 +156,27 @@ static json_t *status_json(const struct stats_page *page)
 	return json;
 }
 
+static void set_why(struct stats_slot *slot, const char *why)
+{
+	snprintf(slot->why, sizeof slot->why, "%s", why);
+}
+
+/* Are they the wanted ones, each followed by a bar? */
+static bool reasons_are(const json_t *json, const char *wanted)
+{
+	const json_t *reasons = json_object_get(json, "reasons");
+	struct buf found = BUF_INIT;
+	bool match;
+
+	for (size_t i = 0; i < json_array_size(reasons); i++)
+		buf_printf(&found, "%s|", json_string_value(json_array_get(reasons, i)));
+	match = strcmp(buf_str(&found), wanted) == 0;
+	if (!match)
+		printf("# %s\n", buf_str(&found));
+	buf_done(&found);
+	return match;
+}
+
 static void test_status(void)
 {
 	struct stats_page *page = page_new();
@@ -172,6 +193,17 @@ static void test_status(void)
 	json = status_json(page);
 	ok(json_array_size(json_object_get(json, "reasons")) == 1, "a critical queue is a reason");
 	json_decref(json);
+	page->alarms[ALARM_depth] = LEVEL_NORMAL;
+	for (int i = 1; i < 4; i++) {
+		page->slots[i].doing = CHILD_WAITING;
+		set_why(&page->slots[i], i == 2 ? "Redis" : "PostgreSQL");
+	}
+	json = status_json(page);
+	ok(reasons_are(json, "worker-0, keeper-0 wait: PostgreSQL|worker-1 waits: Redis|"),
+		"those that wait for the same are one reason");
+	json_decref(json);
+	for (int i = 1; i < 4; i++)
+		page->slots[i].doing = CHILD_IDLE;
 	page->alarms[ALARM_depth] = 77;
 	page->slots[1].state = 88;
 	page->slots[2].doing = CHILD_WAITING;
