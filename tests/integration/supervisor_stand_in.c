@@ -73,7 +73,7 @@ static void obey(struct child *c, const char *wish)
 	else
 		child_set_state(c, strcmp(wish, "stuck") == 0 ? CHILD_BUSY : CHILD_IDLE, NULL);
 	stats_set(c->stats, STAT_source_connected, !wish[0]);
-	if (!wish[0])
+	if (!wish[0] || strcmp(wish, "stuck") == 0)
 		child_ready(c);
 }
 
