@@ -3,7 +3,7 @@
 # A source that ends each connection a byte later within a frame, and one that gives a byte a second: nothing is lost,
 # doubled or set aside, and slowness alone ends no connection.
 . "$(dirname "$0")/../lib.sh"
-n_cuts=25 calm=1100	# frames of a connection after which it is not held to be a failed one
+n_cuts=12 calm=1100	# frames of a connection after which it is not held to be a failed one
 
 logged() {
 	grep -c -- "$1" "$T/standpipe.log"
