@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# seconds: 300
 # Hostile HTTP: slow clients, ten thousand connections, headers without end, wrong verbs, pipelining, half-closed
 # sockets. The pipeline does not notice, the monitor stays the same process and does not grow.
 # runs alone
