@@ -55,8 +55,13 @@ static const char server_sql[] =
 	" (SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'"
 	" ORDER BY name LIMIT 1)";
 static const char version_sql[] = "SELECT coalesce(max(version), 0) FROM standpipe.schema_version";
-/* The migrations' lock is another one. */
-static const char lock_sql[] = "SELECT pg_try_advisory_lock(8319675075286920561)";
+/* The migrations' lock is another one. A session that is not heard of any more, because the network or our machine is
+ * gone, must not hold the lock until the kernel notices, in two hours: a living keeper is never so long idle, unless
+ * Redis is away, and then it connects again. */
+static const char lock_sql[] =
+	"SELECT pg_try_advisory_lock(8319675075286920561),"
+	" CASE WHEN current_setting('server_version_num')::int >= 140000"
+	" THEN set_config('idle_session_timeout', '150s', false) END";
 
 /* The waiter of both connections: a drain request lets what is under way finish, but bounded. */
 static enum wait_result wait_for(void *ctx, int fd, short events, int64_t deadline_us)
