@@ -140,7 +140,7 @@ is "without capabilities, without new privileges, with a filter of system calls"
 	"$(inside grep -E '^(CapEff|NoNewPrivs|Seccomp):' "/proc/$main/status" | tr -s '\t\n' ' ')" \
 	"CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 "
 is "its sandbox lets the monitor step back behind the pipeline" "$(inside sh -c 'for dir in /proc/[0-9]*; do
-	! tr "\0" " " <"$dir/cmdline" | grep -q -e "--role monitor" || cut -d" " -f19 "$dir/stat"; done' 2>/dev/null)" 10
+	! tr "\0" " " <"$dir/cmdline" | grep -q -e "--role monito[r]" || cut -d" " -f19 "$dir/stat"; done' 2>/dev/null)" 10
 
 # ---- ingest ----
 
