@@ -153,7 +153,8 @@ def learn_two_parts(history, lane):
     lane.configure()
     lane.start()
     history.switch(lane)
-    wait_until(lambda: lane.committed(history.last) and len(lane.pids()) == 4, 60, "a run without a fault")
+    wait_until(lambda: lane.committed(history.last) and len(lane.pids()) == 4, 60 + history.n_frames / 1000,
+               "a run without a fault")
     history.dump, history.gaps, history.dead_letters = lane.dump(), lane.gaps(), lane.dead_letters()
     history.fds = lane.fds()
     if [g[:4] for g in history.gaps] != [(1, history.first_last, 1, 1001)]:
@@ -164,7 +165,9 @@ def learn_two_parts(history, lane):
 
 def learn(history, lane, places, prepare=None):
     """The run without a fault. prepare: makes that it does not lead to what the generator's model says."""
-    case = Case("-", "no fault", history, failpoints=[(p, "count", 0, 0, 0) for p in places])
+    # a long history (that of a storm) goes by in about a minute
+    case = Case("-", "no fault", history, failpoints=[(p, "count", 0, 0, 0) for p in places],
+                rate=max(Case.rate, history.n_frames // 60))
     lane.fresh()
     lane.relay.start(history.frames, "--rate", str(case.rate))
     lane.configure()
@@ -172,7 +175,8 @@ def learn(history, lane, places, prepare=None):
     if prepare:
         prepare(lane, case)
     lane.start()
-    wait_until(lambda: lane.committed(history.last) and len(lane.pids()) == 4, 60, "a run without a fault")
+    wait_until(lambda: lane.committed(history.last) and len(lane.pids()) == 4, 60 + history.n_frames / 1000,
+               "a run without a fault")
     history.dump, history.gaps, history.dead_letters = lane.dump(), lane.gaps(), lane.dead_letters()
     history.passes = {place: passes for place, (passes, _) in lane.failpoints.read().items()}
     history.fds = lane.fds()
