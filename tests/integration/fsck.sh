@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# seconds: 300
 # standpipe fsck: finds nothing in what standpipe wrote, also while it writes; and every kind of damage done
 # by hand, by the name of the check, with the row that is wrong.
 . "$(dirname "$0")/../lib.sh"
