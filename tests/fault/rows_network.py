@@ -36,7 +36,8 @@ def ended(link, way, then, times):
 
 def once(lane, link, way, **rule):
     rule = lane.proxies[link].set(way, **rule)
-    wait_until(lambda: not rule.times, 20, f"the proxy has harmed {link}")
+    # a reader that was cut off again and again asks again only after up to 30 s
+    wait_until(lambda: not rule.times, 60, f"the proxy has harmed {link}")
 
 
 def at(link, way, times, **rule):
