@@ -44,11 +44,13 @@ give_identities() {
 	psql -XAtq -v ON_ERROR_STOP=1 -f "$T/identities.sql"
 }
 
-# meddle PREFIX FRAMES DOCUMENTS: writes PREFIX.frames and PREFIX.diddocs.json with five accounts treated as
-# verify-full.sh says, and prints the five DIDs, those with the most frames first.
+# meddle PREFIX FRAMES DOCUMENTS: writes PREFIX.frames and PREFIX.diddocs.json with seven accounts treated as
+# verify-full.sh says, and prints the seven DIDs, those with the most frames first.
 meddle() {
 	python3 - "$@" <<-'PYTHON'
-		import collections, json, re, struct, sys
+		import collections, hashlib, json, re, struct, sys
+		secp256k1_n = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141
+		a_p256_key = "zDnaerDaTF5BXEavCrfRZEk316dpbLsfPDZ3WJ5hRTPFU2169"  # the example of the did:key specification
 		prefix, to_frames, to_documents = sys.argv[1:]
 		data, at, frames = open(prefix + ".frames", "rb").read(), 0, []
 		while at < len(data):
@@ -62,11 +64,30 @@ meddle() {
 		    m = re.search(rb"drepox.(did:plc:[a-z2-7]{24})", frame, re.S)
 		    return m and m.group(1).decode()
 		count = collections.Counter(r for r in map(repo, frames) if r in active)
-		did = [d for d, n in count.most_common(5)]
+		did = [d for d, n in count.most_common(7)]
 		documents[did[1]]["verificationMethod"][0]["publicKeyMultibase"] = \
 		    documents[did[0]]["verificationMethod"][0]["publicKeyMultibase"]
 		del documents[did[2]]
 		documents[did[3]]["verificationMethod"] = []
+		documents[did[6]]["verificationMethod"][0]["publicKeyMultibase"] = a_p256_key
+		# The same signature with s negated: as valid to the curve, and forbidden. It is part of the commit block.
+		def with_high_s(frame):
+		    link = re.search(rb"fcommit\xd8\x2a\x58\x25\x00(.{36})", frame, re.S)
+		    if not link:
+		        return frame
+		    cid = bytes(link.group(1))
+		    start = frame.rfind(cid, 0, frame.find(b"csig\x58\x40")) + len(cid)
+		    length = shift = 0
+		    back = start - len(cid) - 2  # its varint of two bytes: a commit block has about 200
+		    for byte in frame[back:back + 2]:
+		        length |= (byte & 0x7f) << shift
+		        shift += 7
+		    block = bytearray(frame[start:start + length - len(cid)])
+		    s = block.index(b"csig\x58\x40") + 6 + 32
+		    block[s:s + 32] = (secp256k1_n - int.from_bytes(block[s:s + 32], "big")).to_bytes(32, "big")
+		    return bytearray((frame[:start] + block + frame[start + len(block):]).replace(
+		        cid, cid[:4] + hashlib.sha256(block).digest()))
+		frames = [with_high_s(f) if repo(f) == did[5] else f for f in frames]
 		seen = 0
 		for frame in frames:
 		    at = frame.find(b"hprevData\xd8\x2a\x58\x25\x00")

@@ -64,7 +64,8 @@ records_of_others() {
 }
 
 # Accounts are taken by the number of their documents: 1 has a key that was replaced since we asked, 2 a document
-# with another account's key, 3 none, 4 one without a key, and 5 has its frames' prevData damaged.
+# with another account's key, 3 none, 4 one without a key, 5 has its frames' prevData damaged, 6 signatures with a
+# high S, and 7 a document with a key of the other curve.
 check_damaged() {
 	local frames=$STANDPIPE_SHARED/frames did
 
@@ -78,13 +79,13 @@ check_damaged() {
 	is "what fails is a dead letter that names the check" "$(sql "
 		select did, split_part(reason, ':', 1), count(*) > 10 from standpipe.dead_letters where class = 'unverified'
 		group by 1, 2 order by 2, 1")" "$(printf '%s|%s|t\n' "${did[4]}" inversion "${did[2]}" no_key "${did[3]}" no_key \
-		"${did[1]}" signature | LC_ALL=C sort -t '|' -k 2,2 -k 1,1)"
+		"${did[1]}" signature "${did[5]}" signature "${did[6]}" signature | LC_ALL=C sort -t '|' -k 2,2 -k 1,1)"
 	is "nothing of them is stored as a record, nor is anything else a dead letter" "$(sql "
-		select count(*) from bsky.records where did in ('${did[1]}', '${did[2]}', '${did[3]}')")$(sql "
+		select count(*) from bsky.records where did in ('${did[1]}', '${did[2]}', '${did[3]}', '${did[5]}', '${did[6]}')")$(sql "
 		select count(*) from standpipe.dead_letters where class <> 'unverified'")" 00
 	records_of_others "$frames/pds.records.jsonl" "${did[@]:1}" >"$T/expected"
 	sql "copy (select did, collection, rkey, cid from bsky.records where state <> 'deleted') to stdout (delimiter ' ')" |
-		grep -vF -e "${did[1]}" -e "${did[2]}" -e "${did[3]}" -e "${did[4]} " | LC_ALL=C sort >"$T/found"
+		grep -vF -e "${did[1]}" -e "${did[2]}" -e "${did[3]}" -e "${did[4]} " -e "${did[5]}" -e "${did[6]}" | LC_ALL=C sort >"$T/found"
 	ok "all others have exactly their records, also the one whose key was replaced" diff "$T/expected" "$T/found"
 	ok "the break that the dead letters leave is noticed" wait_until \
 		'[ "$(sql "select count(*) from standpipe.broken_chains where did = '"'${did[4]}'"'")" -gt 0 ]' 30
