@@ -204,3 +204,59 @@ verify() {
 	value verify_full_us "$(our_cost full)"
 	value verify_events_per_core_s "$(verified_per_s)"
 }
+
+# ---- likes of a post: counted when asked, or kept in a table ----
+
+# The cheapest such table that stays exact: a statement's changes are summed and applied at once, sorted, so that two
+# workers never wait for each other in a circle. Reposts, replies and quotes would need one each, and an account that is
+# deactivated an update for every post it has liked.
+keep_likes() {
+	psql -XAtq -v ON_ERROR_STOP=1 <<-'SQL' || bail "no table of counts"
+		create table bsky.kept_likes (rkey bigint, actor bigint, likes bigint not null, primary key (rkey, actor))
+			with (fillfactor = 50);
+		create function bsky.keep_likes() returns trigger language plpgsql as $$ begin
+			insert into bsky.kept_likes as k select subject_rkey, subject_actor, count(*) from fresh
+				where cid <> '' and subject_kind = 1 group by 1, 2 order by 1, 2
+				on conflict (rkey, actor) do update set likes = k.likes + excluded.likes;
+			return null; end $$;
+		create function bsky.change_likes() returns trigger language plpgsql as $$ begin
+			insert into bsky.kept_likes as k select subject_rkey, subject_actor, sum(n) from (
+				select subject_rkey, subject_actor, 1 as n from fresh where cid <> '' and subject_kind = 1 union all
+				select subject_rkey, subject_actor, -1 from old where cid <> '' and subject_kind = 1) c
+				group by 1, 2 having sum(n) <> 0 order by 1, 2
+				on conflict (rkey, actor) do update set likes = k.likes + excluded.likes;
+			return null; end $$;
+		create trigger keep after insert on bsky.likes referencing new table as fresh
+			for each statement execute function bsky.keep_likes();
+		create trigger change after update on bsky.likes referencing new table as fresh old table as old
+			for each statement execute function bsky.change_likes();
+	SQL
+}
+
+# looked_up NAME QUERY: milliseconds of the fastest of five.
+looked_up() {
+	value "$1" "$(for _ in 1 2 3 4 5; do sql "explain (analyze, timing off) $2"; done |
+		sed -n 's/^Execution Time: \([0-9.]*\) ms$/\1/p' | least)"
+}
+
+counts() {
+	local hot wrong
+
+	for hot in 0 30; do
+		recording "$frames" --hot "$hot"
+		ceiling "counted_$hot"
+		ceiling "kept_$hot" keep_likes
+	done
+	psql -XAtqc 'vacuum analyze'
+	wrong=$(sql "select count(*) from bsky.kept_likes k full join (select subject_rkey as rkey, subject_actor as actor,
+		count(*) as likes from bsky.likes where cid <> '' and subject_kind = 1 group by 1, 2) l using (rkey, actor)
+		where coalesce(k.likes, 0) <> coalesce(l.likes, 0)")
+	[ "$wrong" = 0 ] || bail "the table of counts is wrong in $wrong rows"
+	value counts_hot_likes "$(sql 'select max(likes) from bsky.kept_likes')"
+	sql 'create table hottest as select rkey, actor from bsky.kept_likes join bsky.posts using (rkey, actor)
+		order by likes desc limit 1'
+	sql 'create table newest as select rkey, actor from bsky.feed order by rkey desc limit 10'
+	looked_up counts_hot_ms 'select c.* from hottest join bsky.post_counts c using (rkey, actor)'
+	looked_up counts_ten_ms 'select c.* from newest join bsky.post_counts c using (rkey, actor)'
+	looked_up kept_ten_ms 'select c.* from newest join bsky.kept_likes c using (rkey, actor)'
+}

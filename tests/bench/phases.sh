@@ -3,9 +3,11 @@
 
 # ---- ceiling, drain, ingest ----
 
-# PostgreSQL alone: the rows of the recording, built beforehand, over 2 connections.
+# ceiling PHASE [COMMAND]: PostgreSQL alone, the rows of the recording, built beforehand, over 2 connections. The
+# schema is as COMMAND leaves it.
 ceiling() {
 	fresh 1
+	${2-}
 	now "$1: PostgreSQL alone"
 	"$tool" ceiling "$recording.frames" "host=$PGHOST user=$PGUSER dbname=$PGDATABASE" 4096 2 \
 		>"$T/measured" 2>"$T/ceiling.log" || bail "ceiling: $(tail -n 1 "$T/ceiling.log")"

@@ -78,6 +78,12 @@ END {
 	show("rate of stored events over rate of fresh ones", "replay_ratio", "")
 	list = present("gaps hot")
 	if (list) phases("CPU-us per event", list)
+	list = present("counted_0 kept_0 counted_30 kept_30")
+	if (list) phases("likes counted or kept", list)
+	show("likes of the hottest post", "counts_hot_likes", "")
+	show("its counts, when asked", "counts_hot_ms", " ms")
+	show("those of the 10 newest posts, when asked", "counts_ten_ms", " ms")
+	show("likes of the 10 newest posts from the kept table", "kept_ten_ms", " ms")
 	if ("rest_rss_mb" in value) print ""
 	show("memory of our processes at rest", "rest_rss_mb", " MB")
 	show("with 10 M pending parents, at rest", "pending_rss_mb", " MB")
