@@ -75,6 +75,11 @@ class Sizes:
         first, last = self.ends(self.fds[role])
         return max(last) - max(first)
 
+    def fds_kept(self, role):
+        """One that is open for a moment, as a child's end of its channel is around a fork, is not in the least of them."""
+        first, last = self.ends(self.fds[role])
+        return min(last) - min(first)
+
 
 class KillAll:
     def __init__(self, lane, minutes, rng):
@@ -113,7 +118,7 @@ class KillAll:
                 if time.monotonic() > began + self.minutes * 3:  # nothing has its size from the first moment on
                     for name, pid in there.items():
                         self.sizes.take(name, pid)
-                    if not self.kills["supervisor"]:
+                    if not self.kills["supervisor"] and sorted(there) == WANTED:  # a channel each
                         self.alone.take("supervisor", self.lane.supervisor.pid)
                 self.kill_one(there)
                 next_kill = time.monotonic() + KILL_EVERY_S
@@ -126,7 +131,7 @@ class KillAll:
         roles = sorted(self.sizes.memory)
         grown = {role: self.sizes.memory_growth(role) for role in roles}
         fds = {role: self.sizes.more_fds(role) for role in roles}
-        own, own_fds = self.alone.memory_growth("supervisor"), self.alone.more_fds("supervisor")
+        own, own_fds = self.alone.memory_growth("supervisor"), self.alone.fds_kept("supervisor")
         return [
             (workers <= BACK_WITHIN_S, f"a worker is back within {BACK_WITHIN_S:.0f} s ({workers:.2f})"),
             (self.kills["supervisor"] > 0 and self.absences.all_longest <= ALL_BACK_WITHIN_S,
