@@ -78,8 +78,13 @@ END {
 	show("rate of stored events over rate of fresh ones", "replay_ratio", "")
 	list = present("gaps hot")
 	if (list) phases("CPU-us per event", list)
-	list = present("counted_0 kept_0 counted_30 kept_30")
-	if (list) phases("likes counted or kept", list)
+	if ("counted_0_us" in value) {
+		printf "\n%-20s%s%s%s%s\n", "likes of a post", cell("counted"), cell("kept"), cell("counted, hot"), cell("kept, hot")
+		printf "%-20s%s%s%s%s\n", "events/s", cell(value["counted_0_events_per_s"]), cell(value["kept_0_events_per_s"]),
+			cell(value["counted_30_events_per_s"]), cell(value["kept_30_events_per_s"])
+		printf "%-20s%s%s%s%s\n", "  postgres-backends", cell(value["counted_0_us"]), cell(value["kept_0_us"]),
+			cell(value["counted_30_us"]), cell(value["kept_30_us"])
+	}
 	show("likes of the hottest post", "counts_hot_likes", "")
 	show("its counts, when asked", "counts_hot_ms", " ms")
 	show("those of the 10 newest posts, when asked", "counts_ten_ms", " ms")
