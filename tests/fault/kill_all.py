@@ -55,8 +55,8 @@ class Sizes:
     def __init__(self):
         self.memory, self.fds = collections.defaultdict(list), collections.defaultdict(list)
 
-    def take(self, name, pid):
-        memory, fds = rss_kb(pid), n_fds(pid)
+    def take(self, name, pid, channels=0):
+        memory, fds = rss_kb(pid), n_fds(pid) - channels
         if memory and fds > 0:
             self.memory[name.partition("-")[0]].append(memory)
             self.fds[name.partition("-")[0]].append(fds)
@@ -76,7 +76,7 @@ class Sizes:
         return max(last) - max(first)
 
     def fds_kept(self, role):
-        """One that is open for a moment, as a child's end of its channel is around a fork, is not in the least of them."""
+        """What is open for a moment, as a child's end of its channel is around a fork, is not in the least of them."""
         first, last = self.ends(self.fds[role])
         return min(last) - min(first)
 
@@ -118,8 +118,8 @@ class KillAll:
                 if time.monotonic() > began + self.minutes * 3:  # nothing has its size from the first moment on
                     for name, pid in there.items():
                         self.sizes.take(name, pid)
-                    if not self.kills["supervisor"] and sorted(there) == WANTED:  # a channel each
-                        self.alone.take("supervisor", self.lane.supervisor.pid)
+                    if not self.kills["supervisor"]:
+                        self.alone.take("supervisor", self.lane.supervisor.pid, channels=len(there))
                 self.kill_one(there)
                 next_kill = time.monotonic() + KILL_EVERY_S
             time.sleep(0.02)
