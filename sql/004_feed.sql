@@ -12,10 +12,11 @@ COMMENT ON FUNCTION bsky.is_shown(bytea, integer, bigint, bsky.account_states) I
 
 -- A view, not a maintained table. Counting through the index is exact at any moment by construction, whatever
 -- is delivered again; a table costs one more row update per like (all of them on one row for a hot post) for which
--- writers wait for each other. Measured by tests/bench/run --only counts on 2 cores (AMD EPYC), 300 000 events by two
--- writers, best of three, a table for likes alone:
---   evenly spread         view 69 800 events/s, 22.8 CPU-us each    table 44 500 events/s, 25.4 CPU-us each
---   30 % on one post      view 61 900 events/s, 25.9 CPU-us each    table 56 700 events/s, 27.6 CPU-us each
+-- writers wait for each other. Measured by tests/bench/run --only counts on 2 cores (AMD EPYC) with other work beside
+-- it, 300 000 events by two writers, best of three rounds, a table for likes alone; two such runs:
+--   evenly spread       view 22.8, 21.5 CPU-us an event, 69 800, 54 800 events/s    table 25.4, 23.2; 44 500, 33 200
+--   30 % on one post    view 25.9, 27.8 CPU-us an event, 61 900, 40 200 events/s    table 27.6, 24.7; 56 700, 49 500
+-- Evenly spread the table costs in both; with a hot post the runs contradict each other, so nothing is claimed of it.
 -- Asked for the 10 newest posts, all four counts: view 3.8 ms, likes from the table 0.05 ms; for a post with 254
 -- likes: view 4.3 ms.
 CREATE VIEW bsky.post_counts AS
