@@ -7,12 +7,12 @@
 #include <stdlib.h>
 
 const struct pg_stmt sql_actors = { "actors",
-	"INSERT INTO bsky.actors (id, did) SELECT * FROM unnest($1::bigint[], $2::text[]) ON CONFLICT DO NOTHING" };
+	"INSERT INTO bsky.actors (id, did) SELECT unnest($1::bigint[]), unnest($2::text[]) ON CONFLICT DO NOTHING" };
 
 /* Ids are keyed hashes of DIDs: should two ever meet, the batch is refused, bisected, and the event that
  * brought the second DID becomes a dead letter. */
 const struct pg_stmt sql_actors_check = { "actors_check",
-	"SELECT bsky.refuse_actor(u.id, u.did) FROM unnest($1::bigint[], $2::text[]) AS u (id, did) "
+	"SELECT bsky.refuse_actor(u.id, u.did) FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::text[]) AS did) AS u "
 	"JOIN bsky.actors a ON a.id = u.id WHERE a.did <> u.did" };
 
 /* A referenced key that is not there yet becomes a gap: its pending row is born in the transaction that
@@ -20,8 +20,9 @@ const struct pg_stmt sql_actors_check = { "actors_check",
 const struct pg_stmt sql_keys = { "keys",
 	"WITH u AS MATERIALIZED (\n"
 	"  SELECT u.*, EXISTS (SELECT FROM bsky.keys k WHERE k.rkey = u.rkey AND k.actor = u.actor AND k.kind = u.kind) AS there\n"
-	"  FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[], $8::smallint[])\n"
-	"    AS u (rkey, actor, kind, rkey_text, own, child_rkey, child_actor, child_kind)),\n"
+	"  FROM (SELECT unnest($1::bigint[]) AS rkey, unnest($2::bigint[]) AS actor, unnest($3::smallint[]) AS kind,\n"
+	"    unnest($4::text[]) AS rkey_text, unnest($5::boolean[]) AS own, unnest($6::bigint[]) AS child_rkey,\n"
+	"    unnest($7::bigint[]) AS child_actor, unnest($8::smallint[]) AS child_kind) AS u),\n"
 	"made AS (INSERT INTO bsky.keys (rkey, actor, kind, rkey_text)\n"
 	"  SELECT rkey, actor, kind, rkey_text FROM u WHERE NOT there ON CONFLICT DO NOTHING)\n"
 	"INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind)\n"
@@ -30,13 +31,13 @@ const struct pg_stmt sql_keys = { "keys",
 
 const struct pg_stmt sql_repos = { "repos",
 	"INSERT INTO bsky.repos AS t (actor, rev, data, commit_cid)\n"
-	"SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[])\n"
+	"SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bytea[]), unnest($4::bytea[])\n"
 	"ON CONFLICT (actor) DO UPDATE SET rev = excluded.rev, data = excluded.data, commit_cid = excluded.commit_cid\n"
 	"WHERE excluded.rev > t.rev OR excluded.rev = t.rev AND excluded.commit_cid > t.commit_cid" };
 
 const struct pg_stmt sql_repo_syncs = { "repo_syncs",
 	"INSERT INTO bsky.repo_syncs AS t (actor, rev, data)\n"
-	"SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])\n"
+	"SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bytea[])\n"
 	"ON CONFLICT (actor) DO UPDATE SET rev = excluded.rev, data = excluded.data\n"
 	"WHERE excluded.rev > t.rev OR excluded.rev = t.rev AND excluded.data > t.data" };
 
@@ -59,7 +60,8 @@ const struct pg_stmt sql_account_states = { "account_states",
 	"    FROM (SELECT coalesce((excluded.purge_epoch, excluded.purge_seq) > (t.purge_epoch, t.purge_seq), t.purge_seq IS NULL) AS n) x)" };
 
 const struct pg_stmt sql_pending_done = { "pending_done",
-	"DELETE FROM standpipe.pending p USING unnest($1::bigint[], $2::bigint[], $3::smallint[]) AS u (rkey, actor, kind)\n"
+	"DELETE FROM standpipe.pending p USING (\n"
+	"  SELECT unnest($1::bigint[]) AS rkey, unnest($2::bigint[]) AS actor, unnest($3::smallint[]) AS kind) AS u\n"
 	"WHERE p.rkey = u.rkey AND p.actor = u.actor AND p.kind = u.kind" };
 
 const struct pg_stmt sql_pending_again = { "pending_again",

@@ -74,6 +74,8 @@ static void put_newer(struct buf *out)
 		RULE(cid_order) ? "excluded.cid > t.cid OR " : "", position);
 }
 
+/* unnest() in the list of a SELECT: all arrays go along row by row. In FROM each would become a table of its own
+ * first (measured: 1.3 us more per like). */
 void sql_upsert(const struct collection *c, struct buf *out)
 {
 	struct stored_column cols[STORED_MAX];
@@ -85,12 +87,10 @@ void sql_upsert(const struct collection *c, struct buf *out)
 	buf_add_str(out, ")\nSELECT ");
 	for (int i = 0; i < n; i++)
 		buf_printf(out, "%s%s%s", comma(i), cols[i].name, cols[i].type == SQL_TEXTS ? "::text[]" : "");
-	buf_add_str(out, "\nFROM unnest(");
+	buf_add_str(out, "\nFROM (SELECT ");
 	for (int i = 0; i < n; i++)
-		buf_printf(out, "%s$%d::%s[]", comma(i), i + 1, type_names[cols[i].type]);
-	buf_add_str(out, ") AS u (");
-	put_names(out, cols, n);
-	buf_add_str(out, ")");
+		buf_printf(out, "%sunnest($%d::%s[]) AS %s", comma(i), i + 1, type_names[cols[i].type], cols[i].name);
+	buf_add_str(out, ") AS u");
 	if (!RULE(tombstone))
 		buf_printf(out, "\nWHERE u.cid <> '' OR (u.rkey, u.actor) IN (SELECT rkey, actor FROM bsky.%s)", c->table);
 	buf_add_str(out, "\nON CONFLICT (");

@@ -2,7 +2,7 @@
 -- app.bsky.graph.listblock: bsky.listblocks
 INSERT INTO bsky.listblocks AS t (rkey, actor, rev, epoch, seq, cid, rkey_text, created_at, subject_rkey, subject_actor, subject_kind, extra, value, raw)
 SELECT rkey, actor, rev, epoch, seq, cid, rkey_text, created_at, subject_rkey, subject_actor, subject_kind, extra, value, raw
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::bigint[], $6::bytea[], $7::text[], $8::timestamptz[], $9::bigint[], $10::bigint[], $11::smallint[], $12::jsonb[], $13::jsonb[], $14::bytea[]) AS u (rkey, actor, rev, epoch, seq, cid, rkey_text, created_at, subject_rkey, subject_actor, subject_kind, extra, value, raw)
+FROM (SELECT unnest($1::bigint[]) AS rkey, unnest($2::bigint[]) AS actor, unnest($3::bigint[]) AS rev, unnest($4::integer[]) AS epoch, unnest($5::bigint[]) AS seq, unnest($6::bytea[]) AS cid, unnest($7::text[]) AS rkey_text, unnest($8::timestamptz[]) AS created_at, unnest($9::bigint[]) AS subject_rkey, unnest($10::bigint[]) AS subject_actor, unnest($11::smallint[]) AS subject_kind, unnest($12::jsonb[]) AS extra, unnest($13::jsonb[]) AS value, unnest($14::bytea[]) AS raw) AS u
 ON CONFLICT (rkey, actor) DO UPDATE SET rev = excluded.rev, epoch = excluded.epoch, seq = excluded.seq, cid = excluded.cid, rkey_text = excluded.rkey_text, created_at = excluded.created_at, subject_rkey = excluded.subject_rkey, subject_actor = excluded.subject_actor, subject_kind = excluded.subject_kind, extra = excluded.extra, value = excluded.value, raw = excluded.raw
 WHERE excluded.rev > t.rev OR excluded.rev = t.rev AND (excluded.cid > t.cid OR excluded.cid = t.cid AND (excluded.epoch > t.epoch OR excluded.epoch = t.epoch AND excluded.seq < t.seq))
 RETURNING t.xmax = 0;
@@ -10,8 +10,9 @@ RETURNING t.xmax = 0;
 -- In the transaction before it, what its foreign keys refer to, and the pending rows of what is missing:
 -- WITH u AS MATERIALIZED (
 --   SELECT u.*, EXISTS (SELECT FROM bsky.keys k WHERE k.rkey = u.rkey AND k.actor = u.actor AND k.kind = u.kind) AS there
---   FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[], $8::smallint[])
---     AS u (rkey, actor, kind, rkey_text, own, child_rkey, child_actor, child_kind)),
+--   FROM (SELECT unnest($1::bigint[]) AS rkey, unnest($2::bigint[]) AS actor, unnest($3::smallint[]) AS kind,
+--     unnest($4::text[]) AS rkey_text, unnest($5::boolean[]) AS own, unnest($6::bigint[]) AS child_rkey,
+--     unnest($7::bigint[]) AS child_actor, unnest($8::smallint[]) AS child_kind) AS u),
 -- made AS (INSERT INTO bsky.keys (rkey, actor, kind, rkey_text)
 --   SELECT rkey, actor, kind, rkey_text FROM u WHERE NOT there ON CONFLICT DO NOTHING)
 -- INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind)
