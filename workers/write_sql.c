@@ -15,8 +15,12 @@ const struct pg_stmt sql_actors_check = { "actors_check",
 	"SELECT bsky.refuse_actor(u.id, u.did) FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::text[]) AS did) AS u "
 	"JOIN bsky.actors a ON a.id = u.id WHERE a.did <> u.did" };
 
-/* A referenced key that is not there yet becomes a gap: its pending row is born in the transaction that
- * makes the key. Both are inserted in key order, so two workers cannot deadlock. */
+/* A referenced key that is not there yet becomes a gap: its pending row is born in the transaction that makes the
+ * key. Whoever finds the key made by another makes no pending row: either the other has made that too, or it brings
+ * the content. And who brings the content has waited here for the maker of the key, whose pending row it then sees
+ * and ends; so no row is left of a parent that is there. Both tables are filled in key order, so two workers cannot
+ * deadlock. The keeper looks for the first time after 5 s: most parents that come at all have come by then.
+ * IS TRUE: without it the planner would make a join of IN, and a join is a loop in a loop in this session. */
 const struct pg_stmt sql_keys = { "keys",
 	"WITH u AS MATERIALIZED (\n"
 	"  SELECT u.*, EXISTS (SELECT FROM bsky.keys k WHERE k.rkey = u.rkey AND k.actor = u.actor AND k.kind = u.kind) AS there\n"
@@ -24,9 +28,10 @@ const struct pg_stmt sql_keys = { "keys",
 	"    unnest($4::text[]) AS rkey_text, unnest($5::boolean[]) AS own, unnest($6::bigint[]) AS child_rkey,\n"
 	"    unnest($7::bigint[]) AS child_actor, unnest($8::smallint[]) AS child_kind) AS u),\n"
 	"made AS (INSERT INTO bsky.keys (rkey, actor, kind, rkey_text)\n"
-	"  SELECT rkey, actor, kind, rkey_text FROM u WHERE NOT there ON CONFLICT DO NOTHING)\n"
-	"INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind)\n"
-	"SELECT rkey, actor, kind, child_rkey, child_actor, child_kind FROM u WHERE NOT own AND NOT there\n"
+	"  SELECT rkey, actor, kind, rkey_text FROM u WHERE NOT there ON CONFLICT DO NOTHING RETURNING rkey, actor, kind)\n"
+	"INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind, next_retry)\n"
+	"SELECT rkey, actor, kind, child_rkey, child_actor, child_kind, now() + interval '5 s' FROM u\n"
+	"WHERE NOT own AND NOT there AND ((rkey, actor, kind) IN (SELECT rkey, actor, kind FROM made)) IS TRUE\n"
 	"ON CONFLICT DO NOTHING" };
 
 const struct pg_stmt sql_repos = { "repos",

@@ -14,7 +14,8 @@ RETURNING t.xmax = 0;
 --     unnest($4::text[]) AS rkey_text, unnest($5::boolean[]) AS own, unnest($6::bigint[]) AS child_rkey,
 --     unnest($7::bigint[]) AS child_actor, unnest($8::smallint[]) AS child_kind) AS u),
 -- made AS (INSERT INTO bsky.keys (rkey, actor, kind, rkey_text)
---   SELECT rkey, actor, kind, rkey_text FROM u WHERE NOT there ON CONFLICT DO NOTHING)
--- INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind)
--- SELECT rkey, actor, kind, child_rkey, child_actor, child_kind FROM u WHERE NOT own AND NOT there
+--   SELECT rkey, actor, kind, rkey_text FROM u WHERE NOT there ON CONFLICT DO NOTHING RETURNING rkey, actor, kind)
+-- INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind, next_retry)
+-- SELECT rkey, actor, kind, child_rkey, child_actor, child_kind, now() + interval '5 s' FROM u
+-- WHERE NOT own AND NOT there AND ((rkey, actor, kind) IN (SELECT rkey, actor, kind FROM made)) IS TRUE
 -- ON CONFLICT DO NOTHING
