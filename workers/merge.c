@@ -184,7 +184,7 @@ static void add_op(struct merge *m, const struct batch_event *be, int64_t actor,
 	int c = collection_find(o->collection);
 	struct merged_record now = { .rkey = ident_rkey(m->ident, o->rkey), .actor = actor,
 		.nsid = o->collection, .did = be->e.did, .rev = be->e.rev, .at = { be->epoch, be->e.seq },
-		.fresh = o->action == OP_CREATE, .pack = be->pack, .said_by = be };
+		.pack = be->pack, .said_by = be };
 	struct merged_record *have;
 	enum cbor_status status;
 	bool is_new;
@@ -193,6 +193,8 @@ static void add_op(struct merge *m, const struct batch_event *be, int64_t actor,
 		dead_op(m, be, op, "refused", op_verdict_name((enum op_verdict)o->verdict));
 		return;
 	}
+	/* a name that is no TID, like self, may be created again and again */
+	now.fresh = o->action == OP_CREATE && now.rkey >= 0;
 	if (now.rkey < 0)
 		now.rkey_text = o->rkey;
 	if (o->action != OP_DELETE) {

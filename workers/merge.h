@@ -28,7 +28,7 @@ struct merged_record {
 	uint64_t rev;
 	struct slice cid; /* empty: deleted */
 	struct position at;
-	bool fresh; /* created by one of the events, so hardly any other worker has it in hand */
+	bool fresh; /* created by one of the events, under a TID: it is hardly there, nor has any other worker it in hand */
 	int pack; /* that supplied the newest version at this position */
 	const struct batch_event *said_by; /* the event that spoke of it last, newest or not */
 };

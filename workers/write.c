@@ -14,12 +14,16 @@
  * hours; and an actor that is sent again costs more. */
 enum { KNOWN_ACTORS_BITS = 19, KNOWN_KEYS_BITS = 18 };
 
+/* How many batches, from the failed one on, do not try what has failed: doubled each time. */
+enum { CAREFUL_MIN = 1, CAREFUL_MAX = 1024 };
+
 int writer_init(struct writer *w, const char *conninfo, const char *application_name,
 	struct waiter waiter, struct stats_slot *stats, struct err *err)
 {
 	struct pg_options options = { .conninfo = conninfo, .application_name = application_name, .waiter = waiter };
 
-	*w = (struct writer){ .stats = stats, .known_actors.bits = KNOWN_ACTORS_BITS, .known_keys.bits = KNOWN_KEYS_BITS };
+	*w = (struct writer){ .stats = stats, .known_actors.bits = KNOWN_ACTORS_BITS, .known_keys.bits = KNOWN_KEYS_BITS,
+		.careful_next = CAREFUL_MIN };
 	write_sql_init(&w->sql);
 	return pg_new(&options, &w->pg, err);
 }
@@ -184,8 +188,23 @@ static void settle(struct writer *w, struct merge *m, const struct write_sent *s
 	pg_outcome_done(&step);
 }
 
-/* One attempt at n events from the batch's `from` on. */
-static enum pg_class attempt(struct writer *w, const struct batch_event *events, int from, int n, struct pg_outcome *o)
+/* A record was there that was taken for new: no error of the event's, only the wrong way. */
+static bool collided(struct writer *w, const struct write_sent *sent, const struct pg_outcome *o)
+{
+	int i = o->failed - sent->first_upsert;
+
+	if (o->class != PG_DATA || strcmp(o->sqlstate, "23505") != 0 || i < 0 || i >= sent->n_upserts ||
+		!sent->upserts[i].insert)
+		return false;
+	log_debug("worker.not_new", "table=%s careful_batches=%d", collections[sent->upserts[i].c].table, w->careful_next);
+	w->careful = w->careful_next;
+	w->careful_next = w->careful_next * 2 < CAREFUL_MAX ? w->careful_next * 2 : CAREFUL_MAX;
+	return true;
+}
+
+/* One pipeline for n events from the batch's `from` on. */
+static enum pg_class attempt_once(struct writer *w, const struct batch_event *events, int from, int n, struct pg_outcome *o,
+	bool *ret_again)
 {
 	struct merge m;
 	struct write_sent sent;
@@ -197,7 +216,20 @@ static enum pg_class attempt(struct writer *w, const struct batch_event *events,
 		pg_disconnect(w->pg);
 	if (pg_run(w->pg, o) == PG_OK)
 		settle(w, &m, &sent, from + n, o);
+	*ret_again = collided(w, &sent, o);
 	return finish(w, &m, &sent, o);
+}
+
+/* One attempt; what is not new is no failure of it. */
+static enum pg_class attempt(struct writer *w, const struct batch_event *events, int from, int n, struct pg_outcome *o)
+{
+	bool again;
+	enum pg_class class = attempt_once(w, events, from, n, o, &again);
+
+	if (!again)
+		return class;
+	pg_outcome_done(o);
+	return attempt_once(w, events, from, n, o, &again);
 }
 
 /* The event alone is refused by PostgreSQL: it becomes a dead letter, verbatim. */
@@ -261,6 +293,15 @@ static enum pg_class write_ranges(struct writer *w, const struct batch_event *ev
 	return PG_OK;
 }
 
+/* A batch is done: one less to be careful with; where inserting went well, the times it did not are forgotten. */
+static void one_more(struct writer *w)
+{
+	if (w->careful > 0)
+		w->careful--;
+	else
+		w->careful_next = CAREFUL_MIN;
+}
+
 enum write_status writer_write(struct writer *w, const struct batch *b, struct err *err)
 {
 	enum write_status status = writer_connect(w, err);
@@ -272,5 +313,8 @@ enum write_status writer_write(struct writer *w, const struct batch *b, struct e
 	w->n_packs = b->n_ledger;
 	w->n_finished = 0;
 	w->before = (struct ledger_tally){ 0 };
-	return status_of(write_ranges(w, b->events, b->n_events, err));
+	status = status_of(write_ranges(w, b->events, b->n_events, err));
+	if (status == WRITE_OK)
+		one_more(w);
+	return status;
 }

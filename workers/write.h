@@ -7,6 +7,8 @@
  * same events again, in any order, by any worker, changes nothing. The second stays open until its answers are
  * read: they say what became of each event, which the ledger's rows hold when it commits.
  * Invariant: WRITE_OK means that every event of the batch is committed: applied, a no-op, or dead-lettered.
+ * Records that were created are inserted straight, as if none were there; if one is, the batch is done again with
+ * statements that look first, and while that goes on (a replay) ever more batches after it.
  * A data error is bisected to the event that causes it; only that event becomes a dead letter. Errors of
  * connection, lock, or schema never count against an event.
  * Owns: the connection, the cache of known ids and an arena for parameters.
@@ -35,6 +37,8 @@ struct writer {
 	struct ident ident;
 	bool have_ident;
 	struct known known_actors, known_keys;
+	int careful;	  /* so many batches more look for records that are there; 0: what was created is inserted, */
+	int careful_next; /* and where that fails, so many batches do not try it again */
 	struct arena arena;
 	struct buf scratch;
 	struct stats_slot *stats;

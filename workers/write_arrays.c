@@ -260,22 +260,27 @@ static void queue_targets(struct writer *w, const struct params *actors, const s
 	pg_tx_commit(w->pg);
 }
 
-static void add_range(struct write_sent *sent, int c, int from, int to)
+static void add_range(struct write_sent *sent, int c, int from, int to, bool insert)
 {
 	if (from < to)
-		sent->upserts[sent->n_upserts++] = (struct write_range){ c, from, to };
+		sent->upserts[sent->n_upserts++] = (struct write_range){ c, from, to, insert };
 }
 
 /* Records that were only updated or deleted come behind all that were created: the worker that writes the events
  * just before these may have created them and not committed yet. Whoever has to wait for it then has little left
  * to do (measured: with both in one statement, two workers that catch up wait a fifth of their time). */
-static void plan_upserts(const struct merge *m, struct write_sent *ret)
+static void plan_upserts(const struct merge *m, bool careful, struct write_sent *ret)
 {
 	ret->n_upserts = 0;
 	for (int c = 0; c < n_collections; c++)
-		add_range(ret, c, 0, m->records[c].n_fresh);
+		add_range(ret, c, 0, m->records[c].n_fresh, !careful);
 	for (int c = 0; c < n_collections; c++)
-		add_range(ret, c, m->records[c].n_fresh, m->records[c].n);
+		add_range(ret, c, m->records[c].n_fresh, m->records[c].n, false);
+}
+
+static const struct pg_stmt *statement_of(const struct writer *w, const struct write_range *range)
+{
+	return range->insert ? &w->sql.insert[range->c] : &w->sql.upsert[range->c];
 }
 
 void write_queue(struct writer *w, struct merge *m, struct write_sent *ret)
@@ -283,7 +288,7 @@ void write_queue(struct writer *w, struct merge *m, struct write_sent *ret)
 	struct params *records[64], *actors;
 	int n_sent = 0;
 
-	plan_upserts(m, ret);
+	plan_upserts(m, w->careful > 0, ret);
 	for (int i = 0; i < ret->n_upserts; i++)
 		records[i] = record_params(w, m, &ret->upserts[i]);
 	merge_sort_needs(m);
@@ -293,7 +298,7 @@ void write_queue(struct writer *w, struct merge *m, struct write_sent *ret)
 	params_send(w, &n_sent, &sql_actors_check, actors);
 	ret->first_upsert = n_sent;
 	for (int i = 0; i < ret->n_upserts; i++)
-		params_send(w, &n_sent, &w->sql.upsert[ret->upserts[i].c], records[i]);
+		params_send(w, &n_sent, statement_of(w, &ret->upserts[i]), records[i]);
 	ret->pending_done = params_send(w, &n_sent, &sql_pending_done, own_key_params(w, m));
 	params_send(w, &n_sent, &sql_repos, repo_params(w, m));
 	params_send(w, &n_sent, &sql_repo_syncs, repo_sync_params(w, m));

@@ -9,9 +9,10 @@
 
 #include "workers/write.h"
 
-/* Records [from, to) of the sorted list of collections[c]. */
+/* Records [from, to) of the sorted list of collections[c]. insert: what is there already is an error. */
 struct write_range {
 	int c, from, to;
+	bool insert;
 };
 
 /* Where in the pipeline each statement went (-1: not sent), to read its outcome. */

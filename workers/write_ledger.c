@@ -28,7 +28,7 @@ static void count_written(struct merge *m, const struct write_range *range, cons
 {
 	for (int i = range->from; i < range->to; i++)
 		count_fate(m, range->c, m->records[range->c].items[i],
-			pg_int8(rows, i - range->from, 0) ? SQL_FATE_INSERTED : SQL_FATE_UPDATED);
+			range->insert || pg_int8(rows, i - range->from, 0) ? SQL_FATE_INSERTED : SQL_FATE_UPDATED);
 }
 
 static struct params *fate_params(struct writer *w, const struct merge *m, const struct write_range *range)

@@ -118,22 +118,29 @@ const struct pg_stmt sql_ledger_part = { "ledger_part",
 	"INSERT INTO standpipe.ledger_totals AS t (class, inserted) SELECT * FROM unnest($1::smallint[], $2::bigint[])\n"
 	"ON CONFLICT (class) DO UPDATE SET inserted = t.inserted + excluded.inserted" };
 
+static struct pg_stmt derive(const char *name, void (*sql)(const struct collection *, struct buf *), int c)
+{
+	struct buf text = BUF_INIT;
+
+	sql(&collections[c], &text);
+	return (struct pg_stmt){ .name = name, .sql = buf_str(&text) };
+}
+
 void write_sql_init(struct write_sql *w)
 {
 	for (int i = 0; i < n_collections; i++) {
-		struct buf text = BUF_INIT, fate = BUF_INIT;
-
-		sql_upsert(&collections[i], &text);
-		w->upsert[i] = (struct pg_stmt){ .name = collections[i].table, .sql = buf_str(&text) };
-		sql_fate(&collections[i], &fate);
+		snprintf(w->insert_names[i], sizeof w->insert_names[i], "insert_%s", collections[i].table);
 		snprintf(w->fate_names[i], sizeof w->fate_names[i], "fate_%s", collections[i].table);
-		w->fate[i] = (struct pg_stmt){ .name = w->fate_names[i], .sql = buf_str(&fate) };
+		w->insert[i] = derive(w->insert_names[i], sql_insert, i);
+		w->upsert[i] = derive(collections[i].table, sql_upsert, i);
+		w->fate[i] = derive(w->fate_names[i], sql_fate, i);
 	}
 }
 
 void write_sql_done(struct write_sql *w)
 {
 	for (int i = 0; i < n_collections; i++) {
+		free((void *)(uintptr_t)w->insert[i].sql);
 		free((void *)(uintptr_t)w->upsert[i].sql);
 		free((void *)(uintptr_t)w->fate[i].sql);
 	}

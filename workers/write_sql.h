@@ -11,8 +11,8 @@
 #include "io/pg.h"
 
 struct write_sql {
-	struct pg_stmt upsert[32], fate[32]; /* by index into collections[] */
-	char fate_names[32][48];
+	struct pg_stmt insert[32], upsert[32], fate[32]; /* by index into collections[] */
+	char insert_names[32][48], fate_names[32][48];
 };
 
 void write_sql_init(struct write_sql *w);

@@ -18,6 +18,10 @@ const char *sql_type_name(enum sql_type type);
  * without an NSID). */
 int sql_common_columns(const struct collection *c, struct stored_column *ret);
 
+/* Rows of one collection that are not there yet, with the parameters of sql_upsert: one that is there already is an
+ * error (unique_violation). Without the search for what might be there a row costs about 2 us less. */
+void sql_insert(const struct collection *c, struct buf *out);
+
 /* The one statement that merges a batch of one collection: parameters are arrays, one per column, first the
  * common ones, then those of collection_stored. Create, update and delete alike: the newest (rev, cid)
  * wins, the same version keeps the first position of the newest epoch that has shown it. Returns one

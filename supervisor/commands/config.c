@@ -45,7 +45,9 @@ static void put_collection(const struct collection *c, struct buf *out)
 {
 	buf_printf(out, "-- %s: bsky.%s\n", c->nsid ? c->nsid : "every other collection", c->table);
 	sql_upsert(c, out);
-	buf_add_str(out, ";\n");
+	buf_add_str(out, ";\n"
+			 "--\n-- Records created under a TID: the same up to ON CONFLICT. Should one be there already, the "
+			 "batch is done\n-- again with the whole statement.\n");
 	if (needs_keys(c))
 		put_beside("In the transaction before it, what its foreign keys refer to, and the "
 			   "pending rows of what is missing",

@@ -68,11 +68,16 @@ static void merging_is_pinned(const struct collection *c, struct buf *b)
 	struct stored_column common[STORED_MAX], stored[STORED_MAX];
 	int n_common = sql_common_columns(c, common), n = n_common + collection_stored(c, stored);
 	char *golden = golden_of(c->nsid);
+	struct buf insert = BUF_INIT;
 
 	buf_reset(b);
 	sql_upsert(c, b);
 	ok(strstr(golden, buf_str(b)) != NULL, "%s: merging is what the golden file says", c->table);
 	ok(is_balanced(buf_str(b)) && has_parameters(buf_str(b), n), "%s: with %d parameters, each used", c->table, n);
+	sql_insert(c, &insert);
+	ok(strncmp(buf_str(b), buf_str(&insert), insert.n) == 0 && strncmp(buf_str(b) + insert.n, "\nON CONFLICT ", 13) == 0,
+		"%s: inserting is the same up to ON CONFLICT", c->table);
+	buf_done(&insert);
 	free(golden);
 }
 

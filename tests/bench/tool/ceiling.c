@@ -4,7 +4,7 @@
  *
  * The worker's own code decodes and merges the recording and builds the parameters of every batch, dealt out
  * in turn to the connections, each with a known-set of its own as a worker has. All that is in memory before
- * the clock starts. Then each connection, a process, executes its share by bare libpq: the same statements,
+ * the clock starts, each batch a second time as a worker does it again that met a record it took for new. Then each connection, a process, executes its share by bare libpq: the same statements,
  * the same two transactions in one pipeline per batch, one batch in flight.
  */
 #include "capture.h"
@@ -23,7 +23,7 @@
 enum { MAX_CONNECTIONS = 16, MAX_TRIES = 5 };
 
 struct share {
-	struct capture captured;
+	struct capture captured, careful; /* the same batches */
 	struct writer writer;
 	pid_t pid;
 };
@@ -51,6 +51,10 @@ static int build(struct share *shares, int n, struct events *events, int n_event
 
 		batch_add(&batch, &entries, stats);
 		capture_into(&s->captured);
+		if (writer_write(&s->writer, &batch, err) != WRITE_OK)
+			return -1;
+		s->writer.careful = 1;
+		capture_into(&s->careful);
 		if (writer_write(&s->writer, &batch, err) != WRITE_OK)
 			return -1;
 		events_taken(events, &taken);
@@ -129,36 +133,47 @@ static bool roll_back(PGconn *conn)
 	return send_plain(conn, "ROLLBACK") && PQpipelineSync(conn) && take_results(conn, 1);
 }
 
-static bool prepare(PGconn *conn, const struct capture *c)
+static bool prepare_all(PGconn *conn, const struct capture *c, const struct pg_stmt **prepared, int *n)
 {
-	const struct pg_stmt *prepared[PG_MAX_PREPARED];
-	int n = 0;
-
 	for (int i = 0; i < c->n_runs; i++)
 		for (int j = 0; j < c->runs[i].n_calls; j++) {
 			const struct pg_stmt *stmt = c->runs[i].calls[j].stmt;
 			int k = 0;
 
-			while (k < n && prepared[k] != stmt)
+			while (k < *n && prepared[k] != stmt)
 				k++;
-			if (!stmt || k < n)
+			if (!stmt || k < *n)
 				continue;
-			prepared[n++] = stmt;
+			prepared[(*n)++] = stmt;
 			if (!PQsendPrepare(conn, stmt->name, stmt->sql, 0, NULL))
 				return false;
 		}
-	return PQpipelineSync(conn) && take_results(conn, 1);
+	return true;
 }
 
-static bool execute_all(PGconn *conn, const struct capture *c, struct result *result)
+static bool prepare(PGconn *conn, const struct share *s)
 {
-	for (int i = 0; i < c->n_runs; i++) {
-		for (int tries = 1; !execute(conn, &c->runs[i]); tries++) {
+	const struct pg_stmt *prepared[PG_MAX_PREPARED];
+	int n = 0;
+
+	return prepare_all(conn, &s->captured, prepared, &n) && prepare_all(conn, &s->careful, prepared, &n) &&
+		PQpipelineSync(conn) && take_results(conn, 1);
+}
+
+static bool execute_all(PGconn *conn, const struct share *s, struct result *result)
+{
+	const struct captured_run *runs = s->captured.runs, *careful = s->careful.runs;
+
+	for (int i = 0; i < s->captured.n_runs; i++) {
+		bool good = execute(conn, &runs[i]);
+
+		for (int tries = 1; !good; tries++) {
 			result->n_repeats++;
 			if (tries == MAX_TRIES || !roll_back(conn))
 				return false;
+			good = execute(conn, &careful[i]);
 		}
-		while (c->runs[i].held)
+		while (runs[i].held)
 			i++;
 	}
 	return true;
@@ -179,13 +194,13 @@ static int run_share(struct share *s, int i, const char *conninfo, struct result
 		return 1;
 	}
 	PQsetnonblocking(pg->conn, 0);
-	good = PQenterPipelineMode(pg->conn) && prepare(pg->conn, &s->captured);
+	good = PQenterPipelineMode(pg->conn) && prepare(pg->conn, s);
 	result->ready++;
 	while (!result->go)
 		usleep(100);
 	backend_us = process_cpu_us(PQbackendPID(pg->conn));
 	client_us = process_cpu_us(getpid());
-	good = good && execute_all(pg->conn, &s->captured, result);
+	good = good && execute_all(pg->conn, s, result);
 	result->failed |= !good;
 	result->done++;
 	result->backend_us[i] = process_cpu_us(PQbackendPID(pg->conn)) - backend_us;

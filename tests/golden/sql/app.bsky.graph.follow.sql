@@ -6,3 +6,6 @@ FROM (SELECT unnest($1::bigint[]) AS rkey, unnest($2::bigint[]) AS actor, unnest
 ON CONFLICT (rkey, actor) DO UPDATE SET rev = excluded.rev, epoch = excluded.epoch, seq = excluded.seq, cid = excluded.cid, rkey_text = excluded.rkey_text, created_at = excluded.created_at, subject = excluded.subject, extra = excluded.extra, value = excluded.value, raw = excluded.raw
 WHERE excluded.rev > t.rev OR excluded.rev = t.rev AND (excluded.cid > t.cid OR excluded.cid = t.cid AND (excluded.epoch > t.epoch OR excluded.epoch = t.epoch AND excluded.seq < t.seq))
 RETURNING t.xmax = 0;
+--
+-- Records created under a TID: the same up to ON CONFLICT. Should one be there already, the batch is done
+-- again with the whole statement.

@@ -7,6 +7,9 @@ ON CONFLICT (rkey, actor) DO UPDATE SET rev = excluded.rev, epoch = excluded.epo
 WHERE excluded.rev > t.rev OR excluded.rev = t.rev AND (excluded.cid > t.cid OR excluded.cid = t.cid AND (excluded.epoch > t.epoch OR excluded.epoch = t.epoch AND excluded.seq < t.seq))
 RETURNING t.xmax = 0;
 --
+-- Records created under a TID: the same up to ON CONFLICT. Should one be there already, the batch is done
+-- again with the whole statement.
+--
 -- In the transaction before it, what its foreign keys refer to, and the pending rows of what is missing:
 -- WITH u AS MATERIALIZED (
 --   SELECT u.*, EXISTS (SELECT FROM bsky.keys k WHERE k.rkey = u.rkey AND k.actor = u.actor AND k.kind = u.kind) AS there
