@@ -98,13 +98,15 @@ pg_down() {
 	pg_program pg_ctl -s -w -t 60 -D "$1" -m "${2:-fast}" stop
 }
 
-# redis_exec DATA SOCKET [ARGUMENTS]: becomes a Redis server with the settings standpipe insists on.
+# redis_exec DATA SOCKET [ARGUMENTS]: becomes a Redis server with the settings standpipe insists on, and the two it
+# is better with (README, "Configuration").
 # Without redis-server (package redis-tools alone) the same program goes by its other name.
 redis_exec() {
 	redis_data=$1 redis_socket=$2
 	shift 2
 	set -- --port 0 --unixsocket "$redis_socket" --unixsocketperm 700 --dir "$redis_data" \
 		--save '' --appendonly yes --appendfsync everysec \
+		--auto-aof-rewrite-min-size 512mb --rdbcompression no \
 		--maxmemory 1gb --maxmemory-policy noeviction "$@"
 	if command -v redis-server >/dev/null; then
 		exec $drop redis-server "$@"
