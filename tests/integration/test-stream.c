@@ -261,6 +261,34 @@ static void test_watermark(struct stream_fixture *f)
 	ok(is_id(watermark(f).id, 1, 560), "the previous head may be of an older epoch");
 }
 
+/* A PostgreSQL of some time ago, while a worker still holds what was delivered later. */
+static void test_watermark_set_back(struct stream_fixture *f)
+{
+	const char *pg;
+	struct stream_watermark w;
+
+	fresh(f, 500);
+	append(f, 6, 1000);
+	deliver(f, "w0", 5);
+	ack(f, "w0", generation(f), 510, 540);
+	ok(is_id(watermark(f).id, 1, 540), "the fifth entry is pending");
+	pg = f->base.pg;
+	f->base.pg = "an older one";
+	ok(prepare(f) == PREPARED_REWOUND, "an older PostgreSQL: delivery is set back");
+	w = watermark(f);
+	ok(is_id(w.id, 1, 500) && w.ordinal == 0 && !w.lost,
+		"the watermark does not pass what is to be delivered again, whatever is pending behind it");
+	deliver(f, "w1", 2);
+	ok(is_id(watermark(f).id, 1, 500), "nor while that is pending");
+	ack(f, "w1", generation(f), 510, 520);
+	w = watermark(f);
+	ok(is_id(w.id, 1, 520) && w.ordinal == 20, "it follows what is acked");
+	deliver(f, "w1", 9);
+	ack(f, "w1", generation(f), 530, 560);
+	ok(is_id(watermark(f).id, 1, 560), "and all is stored at the end");
+	f->base.pg = pg;
+}
+
 /* Records what PostgreSQL would hold by now and trims. */
 static uint64_t trim(
 	struct stream_fixture *f, struct stream_watermark w, uint64_t events, uint64_t bytes)
@@ -343,6 +371,7 @@ int main(void)
 	test_fence(&f);
 	test_claim(&f);
 	test_watermark(&f);
+	test_watermark_set_back(&f);
 	test_trim(&f);
 	test_trim_uneven(&f);
 	stream_free(f.s);

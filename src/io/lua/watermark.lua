@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- watermark GROUP: up to where everything is acked, and what a foreigner deleted before it was.
 -- Guarantees: the id returned is a position that existed: the previous head of the oldest pending entry
--- (from its prefix), or the last delivered id if nothing is pending. It is never an id that was not ours
+-- (from its prefix), or the last delivered id if nothing is pending, or if delivery was set back to before that
+-- entry: what lies between is to be delivered again and may be nowhere. It is never an id that was not ours
 -- (an epoch never opened); if it cannot be told, the recorded watermark comes back with ordinal 0.
 -- LOST-AFTER and LOST-THROUGH ('' = none): entries in that range were deleted before they were acked;
 -- as long as one of them is pending the watermark does not move. DOUBT: 1 if single entries were deleted since
@@ -39,17 +40,19 @@ if first then
     floor = p and p.prev or { epoch = 0, seq = 0 }
 end
 
-if pending[1] > 0 then
-    local entry = redis.call('XRANGE', stream, pending[2], pending[2])[1]
-    if entry then
-        local p = prefix(entry)
-        if p then
-            return answer(p.prev, p.ordinal, p.byte)
-        end
+local oldest = pending[1] > 0 and pending[2]
+local entry = oldest and redis.call('XRANGE', stream, oldest, oldest)[1]
+if entry then
+    local p = prefix(entry)
+    if not p then
         return answer(recorded, 0, 0)
     end
-    local after, through = recorded, id_of(pending[2])
-    local before = redis.call('XREVRANGE', stream, '(' .. pending[2], '-', 'COUNT', 1)[1]
+    if not above(p.prev, at) then
+        return answer(p.prev, p.ordinal, p.byte)
+    end
+elseif oldest then
+    local after, through = recorded, id_of(oldest)
+    local before = redis.call('XREVRANGE', stream, '(' .. oldest, '-', 'COUNT', 1)[1]
     if before and above(id_of(before[1]), after) then
         after = id_of(before[1])
     end
