@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_CONNECTIONS = 16, MAX_TRIES = 5 };
+enum { MAX_CONNECTIONS = 16, MAX_TRIES = 20, PAUSE_US = 10000 };
 
 struct share {
 	struct capture captured, careful; /* the same batches */
@@ -160,7 +160,8 @@ static bool prepare(PGconn *conn, const struct share *s)
 		PQpipelineSync(conn) && take_results(conn, 1);
 }
 
-static bool execute_all(PGconn *conn, const struct share *s, struct result *result)
+/* What fails is not new, or a deadlock; two that go on at once meet in the next one, so each pauses for a time of its own. */
+static bool execute_all(PGconn *conn, const struct share *s, int connection, struct result *result)
 {
 	const struct captured_run *runs = s->captured.runs, *careful = s->careful.runs;
 
@@ -171,6 +172,7 @@ static bool execute_all(PGconn *conn, const struct share *s, struct result *resu
 			result->n_repeats++;
 			if (tries == MAX_TRIES || !roll_back(conn))
 				return false;
+			usleep((useconds_t)(connection * tries * PAUSE_US));
 			good = execute(conn, &careful[i]);
 		}
 		while (runs[i].held)
@@ -200,7 +202,7 @@ static int run_share(struct share *s, int i, const char *conninfo, struct result
 		usleep(100);
 	backend_us = process_cpu_us(PQbackendPID(pg->conn));
 	client_us = process_cpu_us(getpid());
-	good = good && execute_all(pg->conn, s, result);
+	good = good && execute_all(pg->conn, s, i, result);
 	result->failed |= !good;
 	result->done++;
 	result->backend_us[i] = process_cpu_us(PQbackendPID(pg->conn)) - backend_us;
