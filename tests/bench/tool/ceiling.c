@@ -3,9 +3,10 @@
  * ceiling - how fast PostgreSQL takes the very rows of a recording when nothing else is to be done
  *
  * The worker's own code decodes and merges the recording and builds the parameters of every batch, dealt out
- * in turn to the connections, each with a known-set of its own as a worker has. All that is in memory before
- * the clock starts, each batch a second time as a worker does it again that met a record it took for new. Then each connection, a process, executes its share by bare libpq: the same statements,
- * the same two transactions in one pipeline per batch, one batch in flight.
+ * in turn to the connections, each with a known-set of its own as a worker has; and each batch a second time, as a
+ * worker does it again that met a record it took for new. All that is in memory before the clock starts. Then each
+ * connection, a process, executes its share by bare libpq: the same statements, the same two transactions in one
+ * pipeline per batch, one batch in flight.
  */
 #include "capture.h"
 #include "events.h"
