@@ -2,31 +2,34 @@
 #include "domain/event.h"
 
 #include "codec/cbor.h"
-#include "codec/datetime.h"
-#include "codec/syntax.h"
 #include "domain/event_commit.h"
 #include "domain/event_field.h"
 
-#define SEQ_MAX (((uint64_t)1 << 53) - 1)
-
-/* The rest of a body, behind seq, did and time. */
 static int read_identity(struct slice body, struct event *e, struct err *err)
 {
-	static const struct field_spec specs[] = { FIELD("handle", CBOR_TEXT, FIELD_OPTIONAL) };
-	struct field handle;
+	enum { DID, SEQ, TIME, HANDLE, N_FIELDS };
+	static const struct field_spec specs[N_FIELDS] = {
+		[DID] = FIELD("did", CBOR_TEXT, FIELD_REQUIRED),
+		[SEQ] = FIELD("seq", CBOR_UINT, FIELD_REQUIRED),
+		[TIME] = FIELD("time", CBOR_TEXT, FIELD_REQUIRED),
+		[HANDLE] = FIELD("handle", CBOR_TEXT, FIELD_OPTIONAL),
+	};
+	struct field f[N_FIELDS];
 
-	if (fields_read(body, specs, 1, &handle, err))
+	if (fields_read(body, specs, N_FIELDS, f, err))
 		return err_wrap(err, "body");
-	e->has_handle = handle.present;
-	e->handle = handle.item.s;
-	return 0;
+	e->has_handle = f[HANDLE].present;
+	e->handle = f[HANDLE].item.s;
+	return fields_common(&f[SEQ], &f[DID], &f[TIME], "did", e, err);
 }
 
-/* The same for #account. */
 static int read_account(struct slice body, struct event *e, struct err *err)
 {
-	enum { ACTIVE, STATUS, N_FIELDS };
+	enum { DID, SEQ, TIME, ACTIVE, STATUS, N_FIELDS };
 	static const struct field_spec specs[N_FIELDS] = {
+		[DID] = FIELD("did", CBOR_TEXT, FIELD_REQUIRED),
+		[SEQ] = FIELD("seq", CBOR_UINT, FIELD_REQUIRED),
+		[TIME] = FIELD("time", CBOR_TEXT, FIELD_REQUIRED),
 		[ACTIVE] = FIELD("active", CBOR_BOOL, FIELD_REQUIRED),
 		[STATUS] = FIELD("status", CBOR_TEXT, FIELD_OPTIONAL),
 	};
@@ -36,40 +39,15 @@ static int read_account(struct slice body, struct event *e, struct err *err)
 		return err_wrap(err, "body");
 	e->active = f[ACTIVE].item.n != 0;
 	e->status = f[STATUS].item.s;
-	return 0;
+	return fields_common(&f[SEQ], &f[DID], &f[TIME], "did", e, err);
 }
 
-/* seq if the body has a legal one, else 0. */
+/* seq of a message that is not taken, for what is said of it; 0 if it has no legal one. */
 static uint64_t seq_of(struct slice body)
 {
 	struct cbor_item seq;
 
-	if (cbor_path(body, "seq", &seq, NULL) || seq.type != CBOR_UINT || seq.n > SEQ_MAX)
-		return 0;
-	return seq.n;
-}
-
-/* What all numbered messages have: seq, the account (by either name) and time. */
-static int read_common(struct slice body, const char *did_name, struct event *e, struct err *err)
-{
-	enum { SEQ, DID, TIME, N_FIELDS };
-	const struct field_spec specs[N_FIELDS] = {
-		[SEQ] = FIELD("seq", CBOR_UINT, FIELD_REQUIRED),
-		[DID] = { did_name, strlen(did_name), CBOR_TEXT, FIELD_REQUIRED },
-		[TIME] = FIELD("time", CBOR_TEXT, FIELD_REQUIRED),
-	};
-	struct field f[N_FIELDS];
-
-	if (fields_read(body, specs, N_FIELDS, f, err))
-		return err_wrap(err, "body");
-	if (!e->seq)
-		return err_set(err, "seq: not in 1..2^53-1");
-	if (!did_valid(f[DID].item.s))
-		return err_set(err, "%s: not a DID", did_name);
-	e->did = f[DID].item.s;
-	if (!datetime_parse(f[TIME].item.s, &e->time_us))
-		e->time_us = 0;
-	return 0;
+	return cbor_path(body, "seq", &seq, NULL) ? 0 : field_seq(&seq);
 }
 
 /* A name (required) and a message (optional) for people, as #info and errors carry them. */
@@ -112,8 +90,6 @@ static enum frame_status read_body(struct slice type, struct slice body, int64_t
 		e->reason = type;
 		return FRAME_UNKNOWN;
 	}
-	if (read_common(body, e->kind == EVENT_COMMIT ? "repo" : "did", e, err))
-		return FRAME_BAD;
 	if (e->kind == EVENT_COMMIT)
 		r = event_read_commit(body, now_us, arena, e, err);
 	else if (e->kind == EVENT_SYNC)
@@ -161,10 +137,10 @@ static int split_frame(struct slice frame, struct arena *arena, struct slice *re
 static enum frame_status read_frame(struct slice header, struct slice body, int64_t now_us,
 	struct arena *arena, struct event *e, struct err *err)
 {
-	enum { OP, TYPE, N_FIELDS };
+	enum { TYPE, OP, N_FIELDS };
 	static const struct field_spec specs[N_FIELDS] = {
-		[OP] = FIELD("op", CBOR_UINT, FIELD_ANY),
 		[TYPE] = FIELD("t", CBOR_TEXT, FIELD_ANY),
+		[OP] = FIELD("op", CBOR_UINT, FIELD_ANY),
 	};
 	struct field f[N_FIELDS];
 
@@ -196,12 +172,13 @@ enum frame_status event_from_frame(struct slice frame, int64_t now_us, struct ar
 	*ret_event = (struct event){ 0 };
 	if (split_frame(frame, arena, &header, &body, err))
 		return FRAME_BAD;
-	ret_event->seq = seq_of(body);
 	r = read_frame(header, body, now_us, arena, ret_event, err);
 	if (r == FRAME_BAD)
-		*ret_event = (struct event){ .seq = ret_event->seq };
+		*ret_event = (struct event){ 0 };
 	if (r == FRAME_OK)
 		refuse_ahead(ret_event, frame, now_us);
+	else
+		ret_event->seq = seq_of(body);
 	return r;
 }
 

@@ -171,22 +171,25 @@ static const uint8_t *digest_in(const struct field *field)
 	return field->item.s.p + CID_BYTES - CID_DIGEST;
 }
 
-/* What an op says of itself. Nothing in it can fail the frame. */
-static void read_op(struct slice bytes, struct op *op)
+/* What an op says of itself; c then stands behind it. Nothing in it can fail the frame. */
+static int read_op(struct cbor *c, struct op *op)
 {
-	enum { ACTION, PATH, CID, PREV, N_FIELDS };
+	enum { CID, PATH, PREV, ACTION, N_FIELDS };
 	static const struct field_spec specs[N_FIELDS] = {
-		[ACTION] = FIELD("action", CBOR_TEXT, FIELD_ANY),
-		[PATH] = FIELD("path", CBOR_TEXT, FIELD_ANY),
 		[CID] = FIELD("cid", CBOR_CID, FIELD_ANY),
+		[PATH] = FIELD("path", CBOR_TEXT, FIELD_ANY),
 		[PREV] = FIELD("prev", CBOR_CID, FIELD_ANY),
+		[ACTION] = FIELD("action", CBOR_TEXT, FIELD_ANY),
 	};
 	struct field f[N_FIELDS];
 	struct cid cid;
 	struct err err;
 
-	if (fields_read(bytes, specs, N_FIELDS, f, &err))
+	if (fields_take(c, specs, N_FIELDS, f, &err)) {
 		complain(op, OP_VERDICT_BAD_PATH); /* no map, so no path either */
+		if (cbor_skip(c))
+			return -1;
+	}
 	if (field_is(&f[PATH], CBOR_TEXT))
 		op->rkey = f[PATH].item.s;
 	if (!repo_path_parse(op->rkey, &op->collection, &op->rkey))
@@ -198,15 +201,16 @@ static void read_op(struct slice bytes, struct op *op)
 	if (op->action == OP_DELETE) {
 		if (f[CID].present && f[CID].item.type != CBOR_NULL)
 			complain(op, OP_VERDICT_BAD_ACTION);
-		return;
+		return 0;
 	}
 	if (!field_is(&f[CID], CBOR_CID) || !cid_from_bytes(f[CID].item.s, &cid)) {
 		complain(op, OP_VERDICT_BAD_CID);
-		return;
+		return 0;
 	}
 	memcpy(op->cid, cid.digest, CID_DIGEST);
 	if (cid.codec != CID_DAG_CBOR)
 		complain(op, OP_VERDICT_BAD_CID);
+	return 0;
 }
 
 /* All ops, before their blocks are known. */
@@ -223,13 +227,9 @@ static int read_ops(
 	e->ops = arena_zalloc(arena, e->n_ops, sizeof *e->ops);
 	if (cbor_next(&c, &head))
 		return err_set(err, "ops: truncated");
-	for (uint32_t i = 0; i < e->n_ops; i++) {
-		const uint8_t *begin = c.p;
-
-		if (cbor_skip(&c))
+	for (uint32_t i = 0; i < e->n_ops; i++)
+		if (read_op(&c, &e->ops[i]))
 			return err_set(err, "ops: truncated");
-		read_op(slice_of(begin, (size_t)(c.p - begin)), &e->ops[i]);
-	}
 	return 0;
 }
 
@@ -273,15 +273,18 @@ bool event_is_ahead(const struct event *e, int64_t now_us)
 int event_read_commit(
 	struct slice body, int64_t now_us, struct arena *arena, struct event *e, struct err *err)
 {
-	enum { REV, SINCE, COMMIT, BLOCKS, OPS, PREV_DATA, TOO_BIG, N_FIELDS };
+	enum { OPS, REV, SEQ, REPO, TIME, SINCE, BLOCKS, COMMIT, TOO_BIG, PREV_DATA, N_FIELDS };
 	static const struct field_spec specs[N_FIELDS] = {
-		[REV] = FIELD("rev", CBOR_TEXT, FIELD_REQUIRED),
-		[SINCE] = FIELD("since", CBOR_TEXT, FIELD_OPTIONAL),
-		[COMMIT] = FIELD("commit", CBOR_CID, FIELD_REQUIRED),
-		[BLOCKS] = FIELD("blocks", CBOR_BYTES, FIELD_REQUIRED),
 		[OPS] = FIELD("ops", CBOR_ARRAY, FIELD_REQUIRED),
-		[PREV_DATA] = FIELD("prevData", CBOR_CID, FIELD_OPTIONAL),
+		[REV] = FIELD("rev", CBOR_TEXT, FIELD_REQUIRED),
+		[SEQ] = FIELD("seq", CBOR_UINT, FIELD_REQUIRED),
+		[REPO] = FIELD("repo", CBOR_TEXT, FIELD_REQUIRED),
+		[TIME] = FIELD("time", CBOR_TEXT, FIELD_REQUIRED),
+		[SINCE] = FIELD("since", CBOR_TEXT, FIELD_OPTIONAL),
+		[BLOCKS] = FIELD("blocks", CBOR_BYTES, FIELD_REQUIRED),
+		[COMMIT] = FIELD("commit", CBOR_CID, FIELD_REQUIRED),
 		[TOO_BIG] = FIELD("tooBig", CBOR_BOOL, FIELD_ANY),
+		[PREV_DATA] = FIELD("prevData", CBOR_CID, FIELD_OPTIONAL),
 	};
 	struct field f[N_FIELDS];
 	struct wants wants;
@@ -290,7 +293,8 @@ int event_read_commit(
 
 	if (fields_read(body, specs, N_FIELDS, f, err))
 		return err_wrap(err, "body");
-	if (read_rev(f[REV].item.s, &e->rev, err) || read_ops(&f[OPS], arena, e, err) ||
+	if (fields_common(&f[SEQ], &f[REPO], &f[TIME], "repo", e, err) ||
+		read_rev(f[REV].item.s, &e->rev, err) || read_ops(&f[OPS], arena, e, err) ||
 		open_car(&f[BLOCKS], EVENT_MAX_BLOCKS, arena, &car, err))
 		return -1;
 	read_chain(&f[SINCE], &f[PREV_DATA], e);
@@ -309,9 +313,12 @@ int event_read_commit(
 
 int event_read_sync(struct slice body, struct arena *arena, struct event *e, struct err *err)
 {
-	enum { REV, BLOCKS, N_FIELDS };
+	enum { DID, REV, SEQ, TIME, BLOCKS, N_FIELDS };
 	static const struct field_spec specs[N_FIELDS] = {
+		[DID] = FIELD("did", CBOR_TEXT, FIELD_REQUIRED),
 		[REV] = FIELD("rev", CBOR_TEXT, FIELD_REQUIRED),
+		[SEQ] = FIELD("seq", CBOR_UINT, FIELD_REQUIRED),
+		[TIME] = FIELD("time", CBOR_TEXT, FIELD_REQUIRED),
 		[BLOCKS] = FIELD("blocks", CBOR_BYTES, FIELD_REQUIRED),
 	};
 	struct field f[N_FIELDS];
@@ -320,7 +327,8 @@ int event_read_sync(struct slice body, struct arena *arena, struct event *e, str
 
 	if (fields_read(body, specs, N_FIELDS, f, err))
 		return err_wrap(err, "body");
-	if (read_rev(f[REV].item.s, &e->rev, err) ||
+	if (fields_common(&f[SEQ], &f[DID], &f[TIME], "did", e, err) ||
+		read_rev(f[REV].item.s, &e->rev, err) ||
 		open_car(&f[BLOCKS], SYNC_MAX_BLOCKS, arena, &car, err))
 		return -1;
 	e->blocks = f[BLOCKS].item.s;

@@ -2,7 +2,7 @@
  *
  * event_commit - the bodies of #commit and #sync: what they say, held against the blocks they carry
  *
- * Only for event.c. A body is a checked CBOR map; e->seq, e->did, e->time_us are set by the caller.
+ * Only for event.c. A body is a checked CBOR map.
  * Invariant: a commit that passes has a sound commit block of the same repo and rev; each op has a
  * verdict; only the blocks of ops and the commit block are hashed.
  * Errors: -1 with the check that failed. Must not know: signatures, MST nodes.

@@ -48,11 +48,11 @@ static void unsigned_digest(struct slice block, struct slice sig, uint8_t ret[CI
 /* What is not in the frame too; the block passed cbor_check. */
 static enum verify_check read_commit(struct slice block, struct slice *ret_sig, struct err *why)
 {
-	enum { VERSION, SIG, PREV, N_FIELDS };
+	enum { SIG, PREV, VERSION, N_FIELDS };
 	static const struct field_spec specs[N_FIELDS] = {
-		[VERSION] = FIELD("version", CBOR_UINT, FIELD_REQUIRED),
 		[SIG] = FIELD("sig", CBOR_BYTES, FIELD_REQUIRED),
 		[PREV] = FIELD("prev", CBOR_CID, FIELD_OPTIONAL),
+		[VERSION] = FIELD("version", CBOR_UINT, FIELD_REQUIRED),
 	};
 	struct field f[N_FIELDS];
 

@@ -22,7 +22,7 @@ static void sound_commit(void)
 	make_frame(&m, &b);
 	ok(decode(buf_slice(&b), now_us, &arena, &e, &err) == FRAME_OK && e.kind == EVENT_COMMIT &&
 			e.seq == 31000000001 && slice_is(e.did, DID) && e.time_us == now_us &&
-			e.rev == rev && e.since == since && e.prev_data == le64toh(first) &&
+			e.rev == rev && e.since == since && e.has_prev_data && e.prev_data == le64toh(first) && e.too_big &&
 			memcmp(e.data, data.digest, CID_DIGEST) == 0,
 		"a commit's fields arrive, the data root from its commit block (%s)", err.text);
 	ok(e.n_ops == 3 && e.ops[0].action == OP_CREATE &&
