@@ -7,9 +7,10 @@
 #include "options.h"
 #include "serve.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
-enum { EXIT_USAGE = 64, EXIT_UNAVAILABLE = 69 };
+enum { EXIT_USAGE = 64, EXIT_UNAVAILABLE = 69, KEEP_BYTES = 16 << 20 };
 
 /* A file's frames become visible by moving the end. */
 static size_t advance_file(void *ctx, size_t n)
@@ -47,6 +48,9 @@ int main(int argc, char **argv)
 	struct options options;
 	struct err err = {""};
 
+	/* What is queued for a client comes and goes by the hundred kilobytes; given back to the kernel each time,
+	 * it would be taken from what the relay is there to load. */
+	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	if (options_parse(argc, argv, &options, &err)) {
 		fprintf(stderr, "standpipe-relay: %s\n", err.text);
 		return EXIT_USAGE;
