@@ -3,7 +3,7 @@
 
 # ---- growth: the same work on larger tables ----
 
-growth_step=$((200000 / small))	# events measured at each size
+growth_step=$((300000 / small))	# events at each size; the first third makes connections and caches warm
 growth_millions='1 5 10 20'
 
 # likes FROM TO: fills the tables with the likes of that range, of a network of 2 million accounts with a post
@@ -39,7 +39,8 @@ growth() {
 	local from=0 n step=0 growth_port=''
 
 	recording $((growth_step * 4)) --accounts 50000
-	set_redis='replay_events = 100000000; replay_bytes = 20000000000L;'
+	# a short buffer, so that the reader is not done long before the workers
+	set_redis='max_events = 20000; replay_events = 100000000; replay_bytes = 20000000000L;'
 	fresh 2
 	for n in $growth_millions; do
 		now "growth: filling up to $n M likes"
@@ -47,7 +48,8 @@ growth() {
 		from=$((n * 1000000 / small))
 		serve_until $(((step + 1) * growth_step))
 		run_idle 2
-		measure "fresh_${n}M" drained $(((step + 1) * growth_step)) 1800 "cont=$relay_pid"
+		kill -CONT "$relay_pid"
+		measure "fresh_${n}M" drained $(((step + 1) * growth_step)) 1800 "from=$((step * growth_step + growth_step / 3))"
 		step=$((step + 1))
 		[ "$step" -eq 4 ] || standpipe_stop
 	done

@@ -100,7 +100,7 @@ static int await(struct measure *m, struct err *err)
 }
 
 /* What sets it off: "fd=N TEXT" writes a line to a descriptor, "cont=PID" lets a stopped process run,
- * "rewind=ID" delivers what follows that id once more, "none" nothing. */
+ * "rewind=ID" delivers what follows that id once more, "none" nothing, nor does "from=SEQ" (see run). */
 static int go(struct measure *m, const char *how, struct err *err)
 {
 	const char *text = strchr(how, ' ');
@@ -118,9 +118,25 @@ static int go(struct measure *m, const char *how, struct err *err)
 			freeReplyObject(r);
 		return good ? 0 : err_set(err, "the group cannot be set back");
 	}
-	return strcmp(how, "none") == 0 ? 0 : err_set(err, "no such go: %s", how);
+	return strcmp(how, "none") == 0 || strncmp(how, "from=", 5) == 0 ? 0 : err_set(err, "no such go: %s", how);
 }
 
+/* In the midst of what runs: until that seq was delivered, nothing is measured. */
+static int await_delivery(struct measure *m, uint64_t seq, uint64_t *ret_delivered, struct err *err)
+{
+	long long pending;
+
+	for (;;) {
+		look(m, ret_delivered, &pending);
+		if (*ret_delivered >= seq)
+			return 0;
+		if (clock_mono_us() > m->deadline_us)
+			return err_set(err, "%llu was not delivered in time", (unsigned long long)seq);
+		poll(NULL, 0, LOOK_MS);
+	}
+}
+
+/* With "from=SEQ" all that is measured comes after SEQ, of which what was delivered before is the warm-up. */
 static int run(struct measure *m, const char *how, struct err *err)
 {
 	struct usages before, after;
@@ -134,6 +150,8 @@ static int run(struct measure *m, const char *how, struct err *err)
 		from = head_of(m);
 	if (strncmp(how, "rewind=", 7) == 0)
 		from = strtoull(strchr(how, '-') ? strchr(how, '-') + 1 : "0", NULL, 10);
+	if (strncmp(how, "from=", 5) == 0 && await_delivery(m, strtoull(how + 5, NULL, 10), &from, err))
+		return -1;
 	n_events = m->seq > from ? m->seq - from : 0;
 	usages_take(&before, &m->roots);
 	began_us = clock_mono_us();
