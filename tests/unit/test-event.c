@@ -187,6 +187,25 @@ static void judged(struct made_op op, int64_t ahead_us, enum op_verdict verdict,
 	arena_done(&arena);
 }
 
+/* What an op that is no map leaves behind for the next one. */
+static void op_between(void)
+{
+	const struct made_op ops[] = { like_op(0), like_op(OP_NOT_MAP), like_op(0) };
+	struct made m = sound(ops, 3);
+	struct arena arena = ARENA_INIT;
+	struct buf b = BUF_INIT;
+	struct event e;
+	struct err err = { "" };
+
+	make_frame(&m, &b);
+	ok(decode(buf_slice(&b), now_us, &arena, &e, &err) == FRAME_OK && e.n_ops == 3 && !e.ops[0].verdict &&
+			e.ops[1].verdict == OP_VERDICT_BAD_PATH && !e.ops[2].verdict &&
+			slice_is(e.ops[2].rkey, "3mn6rk4ns6kpe") && slice_eq(e.ops[2].record, ops[2].record),
+		"an op that is no map is stepped over; the one behind it is read (%s)", err.text);
+	buf_done(&b);
+	arena_done(&arena);
+}
+
 static void verdicts(void)
 {
 	static const char *const bad_paths[] = { "like/3mn6rk4ns6kpe", "app.bsky.feed.like",
@@ -459,6 +478,7 @@ int main(void)
 	block_limit("#commit", EVENT_MAX_BLOCKS, "blocks: 2000001 bytes, at most 2000000");
 	block_limit("#sync", 10000, "blocks: 10001 bytes, at most 10000");
 	verdicts();
+	op_between();
 	many_blocks();
 	too_large_record();
 	damage();
