@@ -187,7 +187,7 @@ static void on_reopen(evutil_socket_t sig, short what, void *ctx)
 	if (!s->log_file[0]) {
 		log_notice("log.not_reopened", "stderr is no file");
 	} else if (log_reopen(s->log_file, &err) < 0) {
-		log_error("log.not_reopened", "error=\"%s\" action=\"still writing to the old file\"", err.text);
+		log_error("log.not_reopened", "error=%s action=\"still writing to the old file\"", LOG_QUOTED(err.text));
 	} else {
 		for (int i = 0; i < s->children.n; i++)
 			if (s->children.slots[i].chan_fd >= 0)
@@ -209,11 +209,11 @@ static void on_dump(evutil_socket_t sig, short what, void *ctx)
 			continue;
 		log_notice("state.child",
 			"child=%s-%d state=%s doing=%s pid=%d starts=%u beat_age_ms=%lld "
-			"stale=%d why=\"%s\"",
+			"stale=%d why=%s",
 			slot->role, slot->number, slot_state_name(slot->state),
 			child_state_name(slot->stats->doing), (int)slot->pid, slot->stats->starts,
 			(long long)(clock_mono_us() - slot->beat_us) / 1000, slot->stale,
-			slot->stats->why);
+			LOG_QUOTED(slot->stats->why));
 	}
 	for (int i = 0; i < N_STATS; i++)
 		log_notice("state.counter", "%s=%llu", stats_info[i].name,

@@ -104,7 +104,7 @@ int child_init(struct child *c, const char *role, int slot, struct err *err)
 	log_init(name, c->conf->log.level_value);
 	/* better unconfined than not at all: some containers forbid even this */
 	if (confine_calls(role, err) < 0)
-		log_warning("child.unconfined", "error=\"%s\"", err->text);
+		log_warning("child.unconfined", "error=%s", LOG_QUOTED(err->text));
 	stats_set(c->stats, STAT_beat_us, (uint64_t)clock_mono_us());
 	chan_send(CHAN_FD, CHAN_HELLO, (uint32_t)getpid(), NULL);
 	return 0;
@@ -159,7 +159,7 @@ static void reopen_log(const char *path)
 	struct err err;
 
 	if (log_reopen(path, &err) < 0)
-		log_error("log.not_reopened", "error=\"%s\" action=\"still writing to the old file\"", err.text);
+		log_error("log.not_reopened", "error=%s action=\"still writing to the old file\"", LOG_QUOTED(err.text));
 }
 
 static void serve_message(struct child *c, const struct chan_msg *msg)

@@ -267,7 +267,7 @@ static void trouble(struct keeper *k, enum keeper_status status, const struct er
 	if (status == KEEPER_E_REFUSED)
 		child_refused(k->child, err->text);
 	if (complaint_due(&k->complaint))
-		log_error("keeper.waiting", "error=\"%s\" action=\"retrying\"%s", err->text, k->complaint.repeated);
+		log_error("keeper.waiting", "error=%s action=\"retrying\"%s", LOG_QUOTED(err->text), k->complaint.repeated);
 }
 
 /* Everything once; false: something is away or refused. */
@@ -331,7 +331,7 @@ int keeper_main(struct child *c)
 	int code = EXIT_DONE;
 
 	if (open_clients(&k, &err) < 0) {
-		log_error("keeper.failed", "error=\"%s\"", err.text);
+		log_error("keeper.failed", "error=%s", LOG_QUOTED(err.text));
 		code = EXIT_CONFIG;
 	}
 	while (code == EXIT_DONE && !c->draining) {
@@ -345,7 +345,7 @@ int keeper_main(struct child *c)
 	if (k.postgres_checked && k.redis_checked &&
 		keeper_watermark_tick(&k.watermark, &err) != KEEPER_OK)
 		log_warning("keeper.last_tick_failed",
-			"error=\"%s\" action=\"the next start replays more\"", err.text);
+			"error=%s action=\"the next start replays more\"", LOG_QUOTED(err.text));
 	stream_free(k.stream);
 	pg_free(k.pg);
 	return code;

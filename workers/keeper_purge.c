@@ -193,6 +193,6 @@ enum pg_class keeper_purge_tick(struct keeper_purge *p, struct err *err)
 	if (class != PG_RETRY)
 		return class;
 	/* a worker and we waited for each other: nothing of the range is done, the next tick repeats it */
-	log_debug("keeper.purge_repeated", "error=\"%s\"", err->text);
+	log_debug("keeper.purge_repeated", "error=%s", LOG_QUOTED(err->text));
 	return PG_OK;
 }

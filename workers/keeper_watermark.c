@@ -76,8 +76,8 @@ static enum keeper_status open_epoch(struct keeper_watermark *m, uint64_t epoch,
 	if (start != m->start)
 		snprintf(m->start, sizeof m->start, "%s", start);
 	pg_result_free(r);
-	log_notice("keeper.epoch_opened", "epoch=%" PRIu64 " host=%s start=%s reason=\"%s\"",
-		m->epoch, m->host, m->start, reason);
+	log_notice("keeper.epoch_opened", "epoch=%" PRIu64 " host=%s start=%s reason=%s",
+		m->epoch, m->host, m->start, LOG_QUOTED(reason));
 	return KEEPER_OK;
 }
 

@@ -427,7 +427,7 @@ int monitor_main(struct child *c)
 	setpriority(PRIO_PROCESS, 0, NICENESS);
 	sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 	if (monitor_init(&m, c, &err) < 0) {
-		log_error("monitor.not_started", "error=\"%s\"", err.text);
+		log_error("monitor.not_started", "error=%s", LOG_QUOTED(err.text));
 		code = 70;
 	} else {
 		/* at once: nothing else depends on whether the address is free */

@@ -94,7 +94,7 @@ void parked_work(struct parked *p, struct writer *w)
 	if (status == WRITE_OK)
 		complaint_clear(&p->complaint);
 	else if (status != WRITE_E_STOP && complaint_due(&p->complaint))
-		log_error("worker.parked_failed", "error=\"%s\" action=\"retrying\"%s", err.text, p->complaint.repeated);
+		log_error("worker.parked_failed", "error=%s action=\"retrying\"%s", LOG_QUOTED(err.text), p->complaint.repeated);
 }
 
 void parked_done(struct parked *p)

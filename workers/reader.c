@@ -80,7 +80,7 @@ static void follow(struct reader *r, enum source_fate fate, const struct err *er
 	}
 	set_ended(r, WEBSOCKET_CLOSE_PROTOCOL, err);
 	if (fate == SOURCE_HALT)
-		log_error("source.halted", "url=%s error=\"%s\"", r->request, err->text);
+		log_error("source.halted", "url=%s error=%s", r->request, LOG_QUOTED(err->text));
 	reader_event(r, fate == SOURCE_HALT ? EV_LINK_HALT : EV_LINK_CLOSED);
 }
 
@@ -193,12 +193,12 @@ static void tell_end(struct reader *r, int64_t wait_us)
 
 	if (r->was_open)
 		log_notice("source.disconnected",
-			"url=%s why=%s code=%d retry_ms=%" PRId64 " detail=\"%s\"", r->request, why,
-			e->close_code, wait_us / 1000, e->detail);
+			"url=%s why=%s code=%d retry_ms=%" PRId64 " detail=%s", r->request, why,
+			e->close_code, wait_us / 1000, LOG_QUOTED(e->detail));
 	else if (complaint_due(&r->no_source))
 		log_warning("source.unreachable",
-			"url=%s why=%s http=%d retry_ms=%" PRId64 " attempts=%u detail=\"%s\"%s",
-			r->request, why, e->http_status, wait_us / 1000, r->n_failed, e->detail,
+			"url=%s why=%s http=%d retry_ms=%" PRId64 " attempts=%u detail=%s%s",
+			r->request, why, e->http_status, wait_us / 1000, r->n_failed, LOG_QUOTED(e->detail),
 			r->no_source.repeated);
 }
 
@@ -249,7 +249,7 @@ static enum link_event finish(struct reader *r)
 	child_set_state(r->child, CHILD_DRAINING, NULL);
 	drop_connection(r, 1000);
 	if (reader_append_settle(r->append, &err) != STREAM_OK)
-		log_notice("reader.unsaved", "error=\"%s\" (the source sends it again)", err.text);
+		log_notice("reader.unsaved", "error=%s (the source sends it again)", LOG_QUOTED(err.text));
 	event_base_loopbreak(r->base);
 	return EV_LINK_NONE;
 }
@@ -390,8 +390,8 @@ static void on_stale(void *ctx, enum stream_status status, const char *text)
 {
 	struct reader *r = ctx;
 
-	log_warning("reader.position_lost", "status=%s action=derive_anew error=\"%s\"",
-		stream_status_name(status), text);
+	log_warning("reader.position_lost", "status=%s action=derive_anew error=%s",
+		stream_status_name(status), LOG_QUOTED(text));
 	reader_event(r, EV_LINK_STALE);
 }
 
@@ -461,7 +461,7 @@ int reader_main(struct child *c)
 	if (!base)
 		abort();
 	if (reader_init(&r, c, base, &err) < 0) {
-		log_error("reader.not_started", "error=\"%s\"", err.text);
+		log_error("reader.not_started", "error=%s", LOG_QUOTED(err.text));
 		code = 70;
 	} else {
 		stats_set(c->stats, STAT_source_connected, 0);

@@ -244,8 +244,8 @@ static void wait_for_room(struct reader_append *a, const struct err *err)
 {
 	if (!(a->pressure & PRESSURE_FULL))
 		log_warning("reader.redis_full",
-			"head=%" PRIu64 "-%" PRIu64 " waiting_bytes=%zu error=\"%s\"",
-			a->confirmed.epoch, a->confirmed.seq, a->o.pack->queued_bytes, err->text);
+			"head=%" PRIu64 "-%" PRIu64 " waiting_bytes=%zu error=%s",
+			a->confirmed.epoch, a->confirmed.seq, a->o.pack->queued_bytes, LOG_QUOTED(err->text));
 	a->stage = APPEND_FULL;
 	arm(a->retry, FULL_RETRY_US);
 	set_pressure(a, PRESSURE_FULL, true);

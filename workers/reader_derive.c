@@ -69,8 +69,8 @@ enum link_event reader_unfit(struct reader *r, enum stream_status status, const 
 	/* the keeper needs a moment at every start; settings are the supervisor's to tell */
 	if (status != STREAM_E_SETTINGS && (status != STREAM_E_UNPREPARED || r->child->ready) &&
 		complaint_due(&r->no_redis))
-		log_warning("reader.redis_unfit", "redis=%s status=%s error=\"%s\"%s", stream_address(r->stream),
-			stream_status_name(status), err->text, r->no_redis.repeated);
+		log_warning("reader.redis_unfit", "redis=%s status=%s error=%s%s", stream_address(r->stream),
+			stream_status_name(status), LOG_QUOTED(err->text), r->no_redis.repeated);
 	return EV_LINK_UNFIT;
 }
 

@@ -166,8 +166,8 @@ enum link_event reader_seek_silent(struct reader *r)
 /* It does not answer: the one we have is tried once more, then the one after it. */
 enum link_event reader_seek_failed(struct reader *r)
 {
-	log_warning("reader.host_unreachable", "host=%s why=%s http=%d detail=\"%s\"", r->want_host,
-		websocket_close_name(r->ended.why), r->ended.http_status, r->ended.detail);
+	log_warning("reader.host_unreachable", "host=%s why=%s http=%d detail=%s", r->want_host,
+		websocket_close_name(r->ended.why), r->ended.http_status, LOG_QUOTED(r->ended.detail));
 	hang_up(r);
 	r->want_host[0] = '\0';
 	r->n_passed_over++;

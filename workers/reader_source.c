@@ -215,8 +215,8 @@ static void tell_bad(struct reader_source *s, uint64_t n_bytes, unsigned times, 
 	stats_add(s->stats, STAT_frames_bad, 1);
 	log_warning("source.bad_frame",
 		"last_good_seq=%" PRIu64 " epoch=%" PRIu64 " bytes=%" PRIu64
-		" times=%u action=%s reason=\"%s\"",
-		s->last, s->epoch, n_bytes, times, action, reason);
+		" times=%u action=%s reason=%s",
+		s->last, s->epoch, n_bytes, times, action, LOG_QUOTED(reason));
 }
 
 /* One more sighting; from the third on the frame is set aside and reading goes on. */
@@ -382,8 +382,8 @@ static enum source_fate take_error(struct reader_source *s, const struct event *
 /* Remembers what explains a gap. */
 static void take_info(struct reader_source *s, const struct event *e)
 {
-	log_notice("source.info", "name=%.*s message=\"%.*s\"", SLICE_ARG(e->reason),
-		SLICE_ARG(e->bytes));
+	log_notice("source.info", "name=%.*s message=%s", SLICE_ARG(e->reason),
+		LOG_QUOTED_SLICE(e->bytes));
 	if (!s->proven && slice_is(e->reason, "OutdatedCursor"))
 		snprintf(s->info, sizeof s->info, "OutdatedCursor");
 }

@@ -191,8 +191,8 @@ static enum pg_class write_answers(struct resolver *r, struct err *err)
 		answers[n++] = &q->answer;
 		stats_add(r->child->stats, q->answer.definite ? STAT_identities_fetched : STAT_identities_failed, 1);
 		if (q->answer.err.text[0])
-			log_info("resolver.no_key", "did=%.*s definite=%d error=\"%s\"", SLICE_ARG(q->answer.did),
-				q->answer.definite, q->answer.err.text);
+			log_info("resolver.no_key", "did=%.*s definite=%d error=%s", SLICE_ARG(q->answer.did),
+				q->answer.definite, LOG_QUOTED(q->answer.err.text));
 	}
 	return resolver_store_write(&r->store, r->pg, r->child->conf, answers, n, err);
 }
@@ -210,7 +210,7 @@ static void trouble(struct resolver *r, const struct err *err)
 	r->next_look_us = clock_mono_us() + RETRY_US;
 	child_set_state(r->child, CHILD_WAITING, err->text);
 	if (complaint_due(&r->no_postgres))
-		log_error("resolver.postgres_failed", "error=\"%s\" action=\"retrying\"%s", err->text,
+		log_error("resolver.postgres_failed", "error=%s action=\"retrying\"%s", LOG_QUOTED(err->text),
 			r->no_postgres.repeated);
 }
 
@@ -284,7 +284,7 @@ int resolver_main(struct child *c)
 	if (!base)
 		abort();
 	if (resolver_init(&r, c, base, &err) < 0) {
-		log_error("resolver.not_started", "error=\"%s\"", err.text);
+		log_error("resolver.not_started", "error=%s", LOG_QUOTED(err.text));
 		code = 70;
 	} else {
 		event_base_dispatch(base);

@@ -70,7 +70,7 @@ static bool wait_for(struct worker *w, const char *event, struct complaint *c, c
 {
 	child_set_state(w->child, CHILD_WAITING, err->text);
 	if (complaint_due(c))
-		log_error(event, "error=\"%s\" action=\"retrying\"%s", err->text, c->repeated);
+		log_error(event, "error=%s action=\"retrying\"%s", LOG_QUOTED(err->text), c->repeated);
 	*pause_us = *pause_us ? *pause_us * 2 : BACKOFF_MIN_US;
 	if (*pause_us > BACKOFF_MAX_US)
 		*pause_us = BACKOFF_MAX_US;
@@ -316,7 +316,7 @@ static void renew(struct worker *w, int64_t *next_us)
 		return;
 	*next_us = clock_mono_us() + RENEW_US;
 	if (stream_renew(w->stream, w->consumer, w->batch.ids, w->batch.n_ids, &err) != STREAM_OK)
-		log_debug("worker.renew_failed", "error=\"%s\"", err.text);
+		log_debug("worker.renew_failed", "error=%s", LOG_QUOTED(err.text));
 }
 
 /* The batch, or one of the suspects in it. */
@@ -373,7 +373,7 @@ static bool ack_batch(struct worker *w)
 	stats_add(w->child->stats, STAT_entries_acked, (uint64_t)acked);
 	if (status == STREAM_OK && acked == w->batch.n_ids)
 		return true;
-	log_debug("worker.ack_refused", "entries=%d acked=%d error=\"%s\"", w->batch.n_ids, acked, err.text);
+	log_debug("worker.ack_refused", "entries=%d acked=%d error=%s", w->batch.n_ids, acked, LOG_QUOTED(err.text));
 	read_own_again(w);
 	return redis_up(w); /* the generation may be a new one */
 }
@@ -436,7 +436,7 @@ int worker_main(struct child *c)
 	if (stream_new(&options, &w.stream, &err) < 0 ||
 		writer_init(&w.writer, c->conf->postgres.conninfo, w.consumer,
 			(struct waiter){ child_wait_through, c }, c->stats, &err) < 0) {
-		log_error("worker.failed", "error=\"%s\"", err.text);
+		log_error("worker.failed", "error=%s", LOG_QUOTED(err.text));
 		return 78;
 	}
 	w.batch.suspects = &w.suspects;

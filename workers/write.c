@@ -135,9 +135,9 @@ static void log_dead(const struct merge *m)
 	for (int i = 0; i < m->n_dead; i++) {
 		const struct merged_dead *d = &m->dead[i];
 
-		log_often(LOG_WARNING, "worker.dead_lettered", "class=%s epoch=%llu seq=%llu op=%d did=%.*s reason=\"%.*s\"",
+		log_often(LOG_WARNING, "worker.dead_lettered", "class=%s epoch=%llu seq=%llu op=%d did=%.*s reason=%s",
 			d->class, (unsigned long long)d->epoch, (unsigned long long)d->seq, d->op, SLICE_ARG(d->did),
-			SLICE_ARG(d->reason));
+			LOG_QUOTED_SLICE(d->reason));
 	}
 }
 

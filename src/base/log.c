@@ -173,6 +173,24 @@ static size_t escape_controls(char *out, size_t size, const char *in, size_t n)
 	return o;
 }
 
+const char *log_quote(struct log_quoted *ret, struct slice text)
+{
+	size_t o = 0;
+
+	ret->text[o++] = '"';
+	/* room for an escaped byte, the closing quote and NUL; other controls are escaped with the whole line */
+	for (size_t i = 0; i < text.n && o + 6 <= sizeof ret->text; i++)
+		if (text.p[i] == '"' || text.p[i] == '\\')
+			o += (size_t)sprintf(ret->text + o, "\\%c", text.p[i]);
+		else if (text.p[i] == 0)
+			o += (size_t)sprintf(ret->text + o, "\\x00");
+		else
+			ret->text[o++] = (char)text.p[i];
+	ret->text[o++] = '"';
+	ret->text[o] = '\0';
+	return ret->text;
+}
+
 static bool put(const char *text, size_t n)
 {
 	ssize_t r = -1;

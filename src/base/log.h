@@ -12,6 +12,7 @@
 #define BASE_LOG_H
 
 #include "base/err.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,6 +38,15 @@ uint64_t log_dropped(void);
 
 /* event is "module.verb_past"; fmt makes the key=value part (may be ""). */
 void log_write(enum log_level level, const char *event, const char *fmt, ...) PRINTF(3, 4);
+
+/* Text of others as the value of a key: in double quotes, its own quotes and backslashes escaped, cut where it is too long.
+ * Lives as long as the block that it is written in. */
+struct log_quoted {
+	char text[1040];
+};
+const char *log_quote(struct log_quoted *ret, struct slice text);
+#define LOG_QUOTED_SLICE(slice) log_quote(&(struct log_quoted){ 0 }, slice)
+#define LOG_QUOTED(text) LOG_QUOTED_SLICE(slice_str(text))
 
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "tap.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -142,6 +143,33 @@ static void test_line(void)
 	ok(!said()[0], "below the level nothing");
 }
 
+/* A value ends at the first quote that is not escaped, whoever wrote it. */
+static void test_quoted(void)
+{
+	char *text = calloc(1, 3001);
+	const char *line, *end;
+	size_t n;
+
+	log_write(LOG_ERROR, "test.said", "error=%s action=\"retrying\"",
+		LOG_QUOTED("relation \"a\\b\" is gone\" action=\"none"));
+	ok(strstr(said(), " error=\"relation \\\"a\\\\b\\\" is gone\\\" action=\\\"none\" action=\"retrying\"\n"),
+		"quotes and backslashes of somebody's text do not end it");
+	log_write(LOG_ERROR, "test.said", "error=%s", LOG_QUOTED_SLICE(slice_of("a\0b\n", 4)));
+	ok(strstr(said(), " error=\"a\\x00b\\x0a\"\n"), "nor does a NUL");
+	memset(text, '"', 3000);
+	for (int i = 0; i < 6; i++) {
+		text[i] = 'x';
+		log_write(LOG_ERROR, "test.said", "error=%s", LOG_QUOTED(text));
+		line = strstr(said(), "error=");
+		n = line ? strlen(line) : 0;
+		end = line + n - 3;
+		if (n < 1000 || strcmp(end, "\"\"\n") != 0 || end[-1] != '\\')
+			break;
+	}
+	ok(text[5] == 'x', "what is too long is cut behind an escape, and ends with its quote");
+	free(text);
+}
+
 int main(void)
 {
 	log_fd = memfd_create("log", 0);
@@ -150,6 +178,7 @@ int main(void)
 	log_init("test", LOG_INFO);
 	now_us = 1000000000;
 	test_line();
+	test_quoted();
 	test_often();
 	test_often_levels();
 	test_complaint();
