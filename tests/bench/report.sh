@@ -32,7 +32,12 @@ as_json() {
 			next
 		}
 		$2 == "ms" { put($1, q($3) ": {" q("n") ": " $4 ($5 == "" ? "" : ", \"p50_ms\": " $5 ", \"p99_ms\": " $6 ", \"p999_ms\": " $7) "}"); next }
-		$2 == "cpu" { cpu[$1] = cpu[$1] (cpu[$1] ? ", " : "") q($3) ": " $4; put($1, ""); next }
+		$2 == "cpu" {
+			cpu[$1] = cpu[$1] (cpu[$1] ? ", " : "") q($3) ": " $4
+			kernel[$1] = kernel[$1] (kernel[$1] ? ", " : "") q($3) ": " $5
+			put($1, "")
+			next
+		}
 		$2 == "rss" { rss[$1] = rss[$1] (rss[$1] ? ", " : "") q($3) ": " $5; next }
 		END {
 			for (i = 1; i <= n_values; i++) top = top ", " q(names[i]) ": " value[names[i]]
@@ -40,6 +45,7 @@ as_json() {
 			for (i = 1; i <= n; i++) {
 				text = body[order[i]]; gsub(/(, )+/, ", ", text); sub(/, $/, "", text)
 				if (cpu[order[i]]) text = text ", \"cpu_us_per_event\": {" cpu[order[i]] "}"
+				if (kernel[order[i]]) text = text ", \"kernel_us_per_event\": {" kernel[order[i]] "}"
 				if (rss[order[i]]) text = text ", \"peak_rss_kb\": {" rss[order[i]] "}"
 				printf "%s%s: {%s}", (i > 1 ? ", " : ""), q(order[i]), text
 			}

@@ -3,7 +3,7 @@
 $1 == "value" { value[$2] = $3; next }
 $2 == "seconds" { seconds[$1] = $3 }
 $2 == "events" { events[$1] = $3 }
-$2 == "cpu" { cpu[$1, $3] = $4; name[$3] = 1; if ($3 != "relay") sum[$1] += $4 }
+$2 == "cpu" { cpu[$1, $3] = $4; if ($3 != "relay") { sum[$1] += $4; kernel[$1] += $5 } }
 $2 == "rss" { rss[$1, $3] = $5 }
 $2 == "ms" { n[$1, $3] = $4; p50[$1, $3] = $5; p99[$1, $3] = $6; p999[$1, $3] = $7 }
 
@@ -29,6 +29,9 @@ function phases(title, list,    p, k, i, j, who, line) {
 	line = ""
 	for (i = 1; i <= k; i++) line = line cell(sum[p[i]] ? sprintf("%.2f", sum[p[i]]) : "")
 	printf "%-20s%s\n", "  all but the relay", line
+	line = ""
+	for (i = 1; i <= k; i++) line = line cell(sum[p[i]] ? sprintf("%.2f", kernel[p[i]]) : "")
+	printf "%-20s%s\n", "  of it, the kernel", line
 }
 
 # "a" if measured, for the list of phases.
@@ -72,9 +75,9 @@ END {
 	show("events in 2 GB of Redis", "events_in_2gb", "")
 	list = present("buffer_fill buffer_drain")
 	if (list) phases("CPU-us per event", list)
-	list = present("fresh_1M fresh_5M fresh_10M fresh_20M replay_20M")
+	list = present("fresh_1M fresh_5M fresh_10M fresh_20M again_1M replay_20M")
 	if (list) phases("likes in the table", list)
-	show("cost at 20 M likes over cost at 1 M", "growth_cost_ratio", "")
+	show("cost at 20 M likes over cost at 1 M (mean of both)", "growth_cost_ratio", "")
 	show("rate of stored events over rate of fresh ones", "replay_ratio", "")
 	list = present("gaps hot")
 	if (list) phases("CPU-us per event", list)

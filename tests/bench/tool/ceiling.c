@@ -32,7 +32,7 @@ struct share {
 /* What the children tell, in shared memory. */
 struct result {
 	_Atomic int ready, go, done, failed;
-	uint64_t backend_us[MAX_CONNECTIONS], client_us[MAX_CONNECTIONS];
+	struct cpu_time backend[MAX_CONNECTIONS], client[MAX_CONNECTIONS];
 	int n_repeats;
 };
 
@@ -188,7 +188,7 @@ static int run_share(struct share *s, int i, const char *conninfo, struct result
 	struct pg_options options = { conninfo, "standpipe-bench", { wait_poll, NULL }, false };
 	struct pg *pg;
 	struct err err;
-	uint64_t backend_us, client_us;
+	struct cpu_time backend, client;
 	bool good;
 
 	if (pg_new(&options, &pg, &err) < 0 || pg_connect(pg, &err) != PG_OK) {
@@ -201,13 +201,13 @@ static int run_share(struct share *s, int i, const char *conninfo, struct result
 	result->ready++;
 	while (!result->go)
 		usleep(100);
-	backend_us = process_cpu_us(PQbackendPID(pg->conn));
-	client_us = process_cpu_us(getpid());
+	backend = process_cpu(PQbackendPID(pg->conn));
+	client = process_cpu(getpid());
 	good = good && execute_all(pg->conn, s, i, result);
 	result->failed |= !good;
 	result->done++;
-	result->backend_us[i] = process_cpu_us(PQbackendPID(pg->conn)) - backend_us;
-	result->client_us[i] = process_cpu_us(getpid()) - client_us;
+	result->backend[i] = cpu_since(process_cpu(PQbackendPID(pg->conn)), backend);
+	result->client[i] = cpu_since(process_cpu(getpid()), client);
 	pg_free(pg);
 	return !good;
 }
@@ -216,7 +216,7 @@ static int run_share(struct share *s, int i, const char *conninfo, struct result
 static int run(struct share *shares, int n, uint64_t n_events, const char *conninfo, struct err *err)
 {
 	struct result *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	uint64_t backend_us = 0, client_us = 0;
+	struct cpu_time backend = { 0 }, client = { 0 };
 	int64_t began_us, ended_us;
 
 	for (int i = 0; i < n; i++) {
@@ -234,14 +234,14 @@ static int run(struct share *shares, int n, uint64_t n_events, const char *conni
 	for (int i = 0; i < n; i++)
 		waitpid(shares[i].pid, NULL, 0);
 	for (int i = 0; i < n; i++) {
-		backend_us += r->backend_us[i];
-		client_us += r->client_us[i];
+		cpu_add(&backend, r->backend[i]);
+		cpu_add(&client, r->client[i]);
 	}
 	if (r->failed)
 		return err_set(err, "a connection failed");
 	printf("seconds %.3f\nevents %llu\n", (double)(ended_us - began_us) / 1e6, (unsigned long long)n_events);
-	printf("cpu postgres-backends %.2f\ncpu client %.2f\n", (double)backend_us / (double)n_events,
-		(double)client_us / (double)n_events);
+	cpu_print("postgres-backends", backend, n_events);
+	cpu_print("client", client, n_events);
 	printf("value ceiling_repeats %d\n", r->n_repeats);
 	return 0;
 }

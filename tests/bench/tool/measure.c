@@ -72,10 +72,11 @@ static void look(struct measure *m, uint64_t *ret_delivered, long long *ret_pend
 		freeReplyObject(groups);
 }
 
-/* Waits; *ret_seen is how far it came. */
-static int await(struct measure *m, struct err *err)
+/* Waits. Conditions: "filled", the source's events up to seq are in the stream; "drained", and nothing that was delivered
+ * is without an acknowledgement; "delivered", from the stream to a worker, *ret_reached of them. */
+static int await(struct measure *m, uint64_t *ret_reached, struct err *err)
 {
-	bool filled = strcmp(m->condition, "filled") == 0;
+	bool filled = strcmp(m->condition, "filled") == 0, delivery = strcmp(m->condition, "delivered") == 0;
 	int64_t shown_us = 0;
 
 	for (;;) {
@@ -84,7 +85,8 @@ static int await(struct measure *m, struct err *err)
 		int64_t now_us = clock_mono_us();
 
 		look(m, &delivered, &pending);
-		if (filled ? head >= m->seq : delivered >= m->seq && pending == 0)
+		*ret_reached = delivery ? delivered : m->seq;
+		if (filled ? head >= m->seq : delivered >= m->seq && (delivery || pending == 0))
 			return 0;
 		if (now_us > m->deadline_us)
 			return err_set(err, "not %s in time: head %llu, delivered %llu, %lld entries pending, wanted %llu",
@@ -140,7 +142,7 @@ static int await_delivery(struct measure *m, uint64_t seq, uint64_t *ret_deliver
 static int run(struct measure *m, const char *how, struct err *err)
 {
 	struct usages before, after;
-	uint64_t delivered, from, n_events;
+	uint64_t delivered, from, reached, n_events;
 	long long pending;
 	int64_t began_us;
 
@@ -152,13 +154,13 @@ static int run(struct measure *m, const char *how, struct err *err)
 		from = strtoull(strchr(how, '-') ? strchr(how, '-') + 1 : "0", NULL, 10);
 	if (strncmp(how, "from=", 5) == 0 && await_delivery(m, strtoull(how + 5, NULL, 10), &from, err))
 		return -1;
-	n_events = m->seq > from ? m->seq - from : 0;
 	usages_take(&before, &m->roots);
 	began_us = clock_mono_us();
-	if (go(m, how, err) || await(m, err))
+	if (go(m, how, err) || await(m, &reached, err))
 		return -1;
 	printf("seconds %.3f\n", (double)(clock_mono_us() - began_us) / 1e6);
 	usages_take(&after, &m->roots);
+	n_events = reached > from ? reached - from : 0;
 	printf("events %llu\n", (unsigned long long)n_events);
 	usages_print(&after, &before, n_events);
 	return 0;

@@ -31,22 +31,42 @@ static uint64_t stat_field(const char *stat, int n)
 	return strtoull(p, NULL, 10);
 }
 
-static uint64_t cpu_of(pid_t pid, bool with_ended_children)
+static struct cpu_time cpu_of(pid_t pid, bool with_ended_children)
 {
 	char path[64], text[1024];
-	uint64_t ticks;
+	uint64_t user, kernel, tick_us = 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	slurp(path, text, sizeof text);
-	ticks = stat_field(text, 12) + stat_field(text, 13);
-	if (with_ended_children)
-		ticks += stat_field(text, 14) + stat_field(text, 15);
-	return ticks * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+	user = stat_field(text, 12);
+	kernel = stat_field(text, 13);
+	if (with_ended_children) {
+		user += stat_field(text, 14);
+		kernel += stat_field(text, 15);
+	}
+	return (struct cpu_time){ (user + kernel) * tick_us, kernel * tick_us };
 }
 
-uint64_t process_cpu_us(pid_t pid)
+struct cpu_time process_cpu(pid_t pid)
 {
 	return cpu_of(pid, false);
+}
+
+void cpu_add(struct cpu_time *sum, struct cpu_time more)
+{
+	sum->us += more.us;
+	sum->kernel_us += more.kernel_us;
+}
+
+struct cpu_time cpu_since(struct cpu_time now, struct cpu_time before)
+{
+	return (struct cpu_time){ now.us - before.us, now.kernel_us - before.kernel_us };
+}
+
+void cpu_print(const char *name, struct cpu_time spent, uint64_t n_events)
+{
+	printf("cpu %s %.2f %.2f\n", name, (double)(int64_t)spent.us / (double)n_events,
+		(double)(int64_t)spent.kernel_us / (double)n_events);
 }
 
 static uint64_t status_kb(const char *status, const char *field)
@@ -74,7 +94,7 @@ static void add(struct usages *u, const char *name, pid_t pid, bool with_ended_c
 
 	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
 	slurp(path, text, sizeof text);
-	of->cpu_us += cpu_of(pid, with_ended_children);
+	cpu_add(&of->cpu, cpu_of(pid, with_ended_children));
 	of->rss_kb += status_kb(text, "VmRSS:");
 	of->peak_kb += status_kb(text, "VmHWM:");
 	of->n++;
@@ -132,13 +152,13 @@ void usages_print(const struct usages *now, const struct usages *before, uint64_
 {
 	for (int i = 0; i < now->n; i++) {
 		const struct usage *u = &now->of[i];
-		uint64_t was = 0;
+		struct cpu_time was = { 0 };
 
 		for (int j = 0; before && j < before->n; j++)
 			if (strcmp(before->of[j].name, u->name) == 0)
-				was = before->of[j].cpu_us;
+				was = before->of[j].cpu;
 		if (before && n_events)
-			printf("cpu %s %.2f\n", u->name, ((double)u->cpu_us - (double)was) / (double)n_events);
+			cpu_print(u->name, cpu_since(u->cpu, was), n_events);
 		printf("rss %s %llu %llu\n", u->name, (unsigned long long)u->rss_kb, (unsigned long long)u->peak_kb);
 	}
 }

@@ -14,9 +14,13 @@
 
 enum { PROCESS_NAMES = 24 };
 
+struct cpu_time {
+	uint64_t us, kernel_us; /* the second is part of the first */
+};
+
 struct usage {
 	char name[32];
-	uint64_t cpu_us;
+	struct cpu_time cpu;
 	uint64_t rss_kb, peak_kb;
 	int n;
 };
@@ -33,9 +37,13 @@ struct process_roots {
 };
 
 void usages_take(struct usages *u, const struct process_roots *roots);
-/* One line for each name: "cpu NAME US-PER-EVENT" and "rss NAME NOW-KB PEAK-KB". before may be NULL. */
+/* Lines for each name: "cpu NAME US-PER-EVENT OF-IT-IN-THE-KERNEL" and "rss NAME NOW-KB PEAK-KB". before may be NULL. */
 void usages_print(const struct usages *now, const struct usages *before, uint64_t n_events);
-/* utime + stime of one process, in microseconds. */
-uint64_t process_cpu_us(pid_t pid);
+/* What one process has spent so far, in ticks of 10 ms. */
+struct cpu_time process_cpu(pid_t pid);
+void cpu_add(struct cpu_time *sum, struct cpu_time more);
+struct cpu_time cpu_since(struct cpu_time now, struct cpu_time before);
+/* "cpu NAME ..." as above. */
+void cpu_print(const char *name, struct cpu_time spent, uint64_t n_events);
 
 #endif
