@@ -6,6 +6,8 @@ ALTER TABLE standpipe.watermark
     ADD chain_seq bigint;
 COMMENT ON COLUMN standpipe.watermark.chain_seq IS
     'The last pack up to here that was stored, with chain_epoch: at or below the watermark';
+-- What was stored before there was a ledger has no packs to follow.
+UPDATE standpipe.watermark SET chain_epoch = epoch, chain_seq = seq WHERE epoch > 0;
 
 -- Moves the watermark forward and folds the ledger. Packs are followed from the new watermark back, each naming the one
 -- before it. A row that is passed over was overtaken: Redis had lost it, and the source was read again with other
@@ -13,6 +15,7 @@ COMMENT ON COLUMN standpipe.watermark.chain_seq IS
 -- Both count as redelivered; the rows they inserted are there all the same. Where a pack does not follow the one
 -- stored before it, and the numbers say that events were between them, that is a gap, unless it is on record or an
 -- epoch opened since begins before it. (A pack that does follow it was numbered anew: Redis had lost what was there.)
+-- The first that is stored of an epoch must not follow one of the same epoch, unless another was opened since.
 CREATE OR REPLACE FUNCTION standpipe.move_watermark(to_epoch bigint, to_seq bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -41,10 +44,15 @@ BEGIN
         WHERE (l.epoch, l.seq) > (w.epoch, w.seq) AND (l.epoch, l.seq) <= (to_epoch, to_seq) AND NOT l.overtaken
         ORDER BY l.epoch, l.seq
     LOOP
-        IF r.first_ordinal > w.ordinal AND r.epoch = at_epoch AND (r.prev_epoch, r.prev_seq) > (w.chain_epoch, w.chain_seq) THEN
-            w.lost := w.lost + r.first_ordinal - w.ordinal;
+        IF r.first_ordinal > coalesce(w.ordinal, 0) AND (
+            r.epoch = at_epoch AND (r.prev_epoch, r.prev_seq) > (w.chain_epoch, w.chain_seq)
+            OR r.prev_epoch = r.epoch AND r.epoch IS DISTINCT FROM w.chain_epoch
+                AND NOT EXISTS (SELECT FROM standpipe.epochs e WHERE e.epoch > r.epoch))
+        THEN
+            w.ordinal_base := coalesce(w.ordinal_base, 0);
+            w.lost := w.lost + r.first_ordinal - coalesce(w.ordinal, 0);
             INSERT INTO standpipe.gaps (epoch, after_epoch, after_seq, first_seq, reason)
-            SELECT r.prev_epoch, w.chain_epoch, w.chain_seq, r.prev_seq + 1, 'never_stored'
+            SELECT r.prev_epoch, coalesce(w.chain_epoch, 0), coalesce(w.chain_seq, 0), r.prev_seq + 1, 'never_stored'
             WHERE NOT EXISTS (SELECT FROM standpipe.gaps g WHERE g.epoch = r.prev_epoch AND g.first_seq = r.prev_seq + 1)
                 AND NOT EXISTS (SELECT FROM standpipe.epochs e
                     WHERE e.epoch > r.epoch AND e.start ~ '^[0-9]+$' AND e.start::bigint <= w.chain_seq);
