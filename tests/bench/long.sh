@@ -38,7 +38,6 @@ serve_until() {
 	growth_port=${relay_url##*:}
 }
 
-
 # grown PHASE: the next part of the recording onto what is there; first, the last seq of it. The round that cost least
 # is the phase's: what others do on the machine makes the others dearer.
 grown() {
