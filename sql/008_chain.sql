@@ -23,6 +23,7 @@ DECLARE
     r record;
     at_epoch bigint := to_epoch;    -- the next pack is at or below this
     at_seq bigint := to_seq;
+    missing boolean;
 BEGIN
     SELECT * INTO w FROM standpipe.watermark FOR UPDATE;
     IF NOT FOUND OR (to_epoch, to_seq) <= (w.epoch, w.seq) THEN
@@ -44,18 +45,19 @@ BEGIN
         WHERE (l.epoch, l.seq) > (w.epoch, w.seq) AND (l.epoch, l.seq) <= (to_epoch, to_seq) AND NOT l.overtaken
         ORDER BY l.epoch, l.seq
     LOOP
-        IF r.first_ordinal > coalesce(w.ordinal, 0) AND (
-            r.epoch = at_epoch AND (r.prev_epoch, r.prev_seq) > (w.chain_epoch, w.chain_seq)
-            OR r.prev_epoch = r.epoch AND r.epoch IS DISTINCT FROM w.chain_epoch
-                AND NOT EXISTS (SELECT FROM standpipe.epochs e WHERE e.epoch > r.epoch))
-        THEN
+        missing := r.first_ordinal > coalesce(w.ordinal, 0) AND CASE
+            WHEN r.epoch = at_epoch AND (r.prev_epoch, r.prev_seq) > (w.chain_epoch, w.chain_seq) THEN
+                NOT EXISTS (SELECT FROM standpipe.epochs e
+                    WHERE e.epoch > r.epoch AND e.start ~ '^[0-9]+$' AND e.start::bigint <= w.chain_seq)
+            ELSE r.prev_epoch = r.epoch AND r.epoch IS DISTINCT FROM w.chain_epoch
+                AND NOT EXISTS (SELECT FROM standpipe.epochs e WHERE e.epoch > r.epoch)
+            END;
+        IF missing THEN
             w.ordinal_base := coalesce(w.ordinal_base, 0);
             w.lost := w.lost + r.first_ordinal - coalesce(w.ordinal, 0);
             INSERT INTO standpipe.gaps (epoch, after_epoch, after_seq, first_seq, reason)
             SELECT r.prev_epoch, coalesce(w.chain_epoch, 0), coalesce(w.chain_seq, 0), r.prev_seq + 1, 'never_stored'
-            WHERE NOT EXISTS (SELECT FROM standpipe.gaps g WHERE g.epoch = r.prev_epoch AND g.first_seq = r.prev_seq + 1)
-                AND NOT EXISTS (SELECT FROM standpipe.epochs e
-                    WHERE e.epoch > r.epoch AND e.start ~ '^[0-9]+$' AND e.start::bigint <= w.chain_seq);
+            WHERE NOT EXISTS (SELECT FROM standpipe.gaps g WHERE g.epoch = r.prev_epoch AND g.first_seq = r.prev_seq + 1);
         ELSIF w.ordinal IS DISTINCT FROM r.first_ordinal THEN   -- the first ever, or numbered anew
             w.ordinal_base := r.first_ordinal - w.events - w.lost;
         END IF;
