@@ -38,8 +38,16 @@ serve_until() {
 	growth_port=${relay_url##*:}
 }
 
-# grown PHASE: the next part of the recording onto what is there; first, the last seq of it. The round that cost least
-# is the phase's: what others do on the machine makes the others dearer.
+# cheapest PHASE: of its rounds the one that cost least is the phase's; what others do on the machine makes them dearer.
+cheapest() {
+	local round
+
+	round=$(for round in $(seq $growth_rounds); do echo "$(cpu_of "$1_$round") $round"; done | sort -n | sed -n '1s/.* //p')
+	sed -n "s/^$1_$round /$1 /p" "$figures" >"$T/best"
+	cat "$T/best" >>"$figures"
+}
+
+# grown PHASE: the next part of the recording onto what is there; first, the last seq of it.
 grown() {
 	local from=$((first + growth_warm)) round
 
@@ -52,13 +60,11 @@ grown() {
 	done
 	first=$((first + growth_step))
 	measure "settle_$1" drained "$first" 600 none
-	round=$(for round in $(seq $growth_rounds); do echo "$(cpu_of "$1_$round") $round"; done | sort -n | sed -n '1s/.* //p')
-	sed -n "s/^$1_$round /$1 /p" "$figures" >"$T/best"
-	cat "$T/best" >>"$figures"
+	cheapest "$1"
 }
 
 growth() {
-	local first=0 from=0 n growth_port=''
+	local first=0 from=0 n round growth_port=''
 
 	recording $((growth_step * 4)) --accounts 50000
 	# a short buffer, so that the reader is not done long before the workers
@@ -73,7 +79,10 @@ growth() {
 		grown "fresh_${n}M"
 		[ "$first" -eq "$last" ] || standpipe_stop
 	done
-	measure "replay_${n}M" drained "$last" 1800 "rewind=1-$((last - growth_step))"
+	for round in $(seq $growth_rounds); do
+		measure "replay_${n}M_$round" drained "$last" 1800 "rewind=1-$((last - growth_step))"
+	done
+	cheapest "replay_${n}M"
 	standpipe_stop
 	# the smallest once more, for machines drift
 	fresh 2
