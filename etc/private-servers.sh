@@ -98,7 +98,7 @@ pg_down() {
 	pg_program pg_ctl -s -w -t 60 -D "$1" -m "${2:-fast}" stop
 }
 
-# redis_exec DATA SOCKET [ARGUMENTS]: becomes a Redis server with the settings standpipe insists on, and the two it
+# redis_exec DATA SOCKET [ARGUMENTS]: becomes a Redis server with the settings standpipe insists on, and those it
 # is better with (README, "Configuration").
 # Without redis-server (package redis-tools alone) the same program goes by its other name.
 redis_exec() {
