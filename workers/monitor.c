@@ -45,8 +45,11 @@ enum {
 		EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH,
 };
 
-/* The status page, as it is in monitor_page.html. */
+/* The status page, as it is in monitor_page.html. Global, because with -flto the assembler's part and the
+ * rest of this file are different objects. */
 __asm__(".pushsection .rodata\n"
+	".global standpipe_monitor_page\n"
+	".hidden standpipe_monitor_page\n"
 	"standpipe_monitor_page:\n"
 	".incbin \"" MONITOR_PAGE "\"\n"
 	".byte 0\n"

@@ -15,9 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* script_NAME is the NUL-terminated text of common.lua and NAME.lua under the given first line. */
+/* script_NAME is the NUL-terminated text of common.lua and NAME.lua under the given first line.
+ * Global, because with -flto the assembler's part and the rest of this file are different objects. */
 #define X(name, head) \
 	__asm__(".pushsection .rodata\n" \
+		".global standpipe_lua_" #name "\n" \
+		".hidden standpipe_lua_" #name "\n" \
 		"standpipe_lua_" #name ":\n" \
 		".ascii \"" head "\\n\"\n" \
 		".incbin \"" LUA_DIR "/common.lua\"\n" \

@@ -16,9 +16,12 @@
 	X(8, 008_chain)                                                                            \
 	X(9, 009_verify)
 
-/* The assembler copies the file's bytes; the NUL behind them makes them a string. */
+/* The assembler copies the file's bytes; the NUL behind them makes them a string. Global, because with -flto the
+ * assembler's part and the rest of this file are different objects. */
 #define X(number, file)                                                                            \
 	__asm__(".pushsection .rodata\n"                                                           \
+		".global migration_" #file "\n"                                                    \
+		".hidden migration_" #file "\n"                                                    \
 		"migration_" #file ":\n"                                                           \
 		".incbin \"" SQL_DIR "/" #file ".sql\"\n"                                          \
 		".byte 0\n"                                                                        \
