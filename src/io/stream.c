@@ -156,6 +156,9 @@ int stream_new(const struct stream_options *options, struct stream **ret_s, stru
 	s->options = *options;
 	buf_printf(&key, "%s:meta", options->name);
 	s->meta_key = strdup(buf_str(&key));
+	buf_reset(&key);
+	buf_printf(&key, "%s:append", options->name);
+	s->append_key = strdup(buf_str(&key));
 	buf_done(&key);
 	if (parse_url(s, options->url) < 0) {
 		stream_free(s);
@@ -177,6 +180,8 @@ struct stream *stream_free(struct stream *s)
 	free(s->user);
 	free(s->password);
 	free(s->meta_key);
+	free(s->append_key);
+	buf_done(&s->command);
 	free(s->argv);
 	free(s->argv_bytes);
 	arena_done(&s->arena);
@@ -200,9 +205,7 @@ void stream_disconnect(struct stream *s)
 		redisFree(s->c);
 	s->c = NULL;
 	s->half = HALF_NONE;
-	if (s->command)
-		redisFreeCommand(s->command);
-	s->command = NULL;
+	s->queued = false;
 }
 
 /* Ends an attempt to connect with "cannot connect". */

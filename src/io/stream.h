@@ -14,6 +14,7 @@
  *	want_host, want_start     the reader asks the keeper for a new epoch
  *	head                      last id that our append wrote; a witness, never a position to go on from
  *	doubt                     a foreigner deleted single entries; the chain of packs is to be walked
+ * Within the MULTI of an append the stream is called <stream>:append, and a group of that name comes and goes.
  * Owns: one connection; replies live until stream_entries_free.
  * Invariants: after STREAM_E_DOWN and STREAM_E_STOP there is no connection, so a half-read reply can never be
  * taken for the next command's. The process ignores SIGPIPE (hiredis writes with write(2)).

@@ -2,15 +2,17 @@
  *
  * stream_private - what the files of the module stream share; nobody else includes this
  *
- * stream.c connects; stream_reply.c sends one command and judges its reply; stream_scripts.c runs
- * Lua and has the reader's calls; stream_read.c has the worker's, stream_keep.c the keeper's. A
- * command is built by args_begin and args_*, sent by stream_send, answered by stream_receive.
- * Invariant: at most one command is under way. hiredis is used only as formatter, parser and
- * buffer: every wait is ours, with a deadline on the monotonic clock.
+ * stream.c connects; stream_reply.c sends commands and judges their replies; stream_scripts.c runs
+ * Lua and has the reader's calls, stream_append.c the one of them that writes packs; stream_read.c has
+ * the worker's, stream_keep.c the keeper's. A command is built by args_begin and args_*, sent by
+ * stream_send, answered by stream_receive.
+ * Invariant: at most one command is under way, or one MULTI up to its EXEC. hiredis is used only as
+ * formatter, parser and buffer: every wait is ours, with a deadline on the monotonic clock.
  */
 #ifndef IO_STREAM_PRIVATE_H
 #define IO_STREAM_PRIVATE_H
 
+#include "base/buf.h"
 #include "io/stream.h"
 
 #include <hiredis/hiredis.h>
@@ -55,7 +57,7 @@ struct stream {
 	char *host, *path; /* one of the two */
 	int port, db;
 	char *user, *password; /* from the URL; a password file wins */
-	char *meta_key;
+	char *meta_key, *append_key;
 	char sha[N_STREAM_SCRIPTS][41]; /* "": not loaded yet */
 	enum stream_half half;
 
@@ -64,9 +66,9 @@ struct stream {
 	const char **argv;
 	size_t *argv_bytes;
 	int argc, argv_cap;
-	char *command; /* as sent, kept until the reply so that a flushed script can be sent again
-			*/
-	size_t command_bytes;
+	struct buf command; /* as sent, kept until the reply so that a flushed script can be sent again */
+	bool queued;	    /* it is being put together from several */
+	int n_appended;	    /* packs of the append under way */
 	int64_t timeout_us, deadline_us;
 };
 
@@ -79,7 +81,9 @@ void args_bytes(struct stream *s, struct slice bytes);
 void args_u64(struct stream *s, uint64_t v);
 void args_id(struct stream *s, struct stream_id id);
 
-/* Formats and sends the command built by args_*; the reply is awaited until timeout_us from now. */
+/* Puts the command built by args_* before the one that stream_send will send, in one write. */
+void stream_queue(struct stream *s);
+/* Formats and sends the command built by args_*, and what was queued before it; the reply is awaited until timeout_us from now. */
 enum stream_status stream_send(struct stream *s, int64_t timeout_us, struct err *err) NODISCARD;
 /* Sends the last command once more, with a new deadline. */
 enum stream_status stream_send_again(struct stream *s, struct err *err) NODISCARD;
@@ -119,6 +123,12 @@ void stream_take_entries(struct stream_entries *ret, redisReply *reply, const re
 
 /* ---- stream_scripts.c ---- */
 
+/* Loads the script if this stream never did. */
+enum stream_status script_ready(struct stream *s, enum stream_script script, struct err *err) NODISCARD;
+/* Loads it, whether it did or not. */
+enum stream_status script_load(struct stream *s, enum stream_script script, struct err *err) NODISCARD;
+/* The status of a script's reply; unless it is STREAM_OK the reply is freed. */
+enum stream_status script_judge(struct stream *s, redisReply **reply, struct err *err) NODISCARD;
 /* Loads the script if this stream never did and begins its command; args_* may follow. */
 enum stream_status script_begin(
 	struct stream *s, enum stream_script script, struct err *err) NODISCARD;

@@ -33,8 +33,11 @@ static const struct reply_error {
 	{ "NOAUTH", STREAM_E_DOWN, "Redis wants a password: set redis.password_file" },
 	{ "WRONGPASS", STREAM_E_DOWN, "correct redis.password_file or the URL" },
 	{ "NOPERM", STREAM_E_DOWN, "give this Redis user the right with ACL SETUSER" },
+	{ "ERR The user executing the script", STREAM_E_DOWN, "give this Redis user the right with ACL SETUSER" },
 	{ "DENIED", STREAM_E_DOWN,
 		"protected mode: set a password or use loopback or a unix socket" },
+	{ "BUSYGROUP", STREAM_E_DOWN,
+		"a group has the stream's name and \":append\" behind it, which is ours: XGROUP DESTROY it" },
 	{ "BUSY", STREAM_E_DOWN, "another script runs too long: SCRIPT KILL ends it" },
 	{ "WRONGTYPE", STREAM_E_DOWN,
 		"the key holds something else: rename it or change redis.stream" },
@@ -126,7 +129,7 @@ enum stream_status stream_send_again(struct stream *s, struct err *err)
 	int done = 0;
 
 	s->deadline_us = clock_mono_us() + s->timeout_us;
-	if (redisAppendFormattedCommand(s->c, s->command, s->command_bytes) != REDIS_OK)
+	if (redisAppendFormattedCommand(s->c, (const char *)s->command.p, s->command.n) != REDIS_OK)
 		return lose(s, err);
 	for (;;) {
 		enum stream_status status;
@@ -141,22 +144,29 @@ enum stream_status stream_send_again(struct stream *s, struct err *err)
 	}
 }
 
+void stream_queue(struct stream *s)
+{
+	char *command;
+	long long n = redisFormatCommandArgv(&command, s->argc, s->argv, s->argv_bytes);
+
+	if (n < 0)
+		abort();
+	if (!s->queued)
+		buf_reset(&s->command);
+	s->queued = true;
+	buf_add(&s->command, command, (size_t)n);
+	redisFreeCommand(command);
+}
+
 enum stream_status stream_send(struct stream *s, int64_t timeout_us, struct err *err)
 {
-	long long n;
-
 	assert(s->half == HALF_NONE);
+	stream_queue(s);
+	s->queued = false;
 	if (!s->c) {
 		err_set(err, "Redis at %s: not connected", s->address);
 		return STREAM_E_DOWN;
 	}
-	if (s->command)
-		redisFreeCommand(s->command);
-	s->command = NULL;
-	n = redisFormatCommandArgv(&s->command, s->argc, s->argv, s->argv_bytes);
-	if (n < 0)
-		abort();
-	s->command_bytes = (size_t)n;
 	s->timeout_us = timeout_us;
 	return stream_send_again(s, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The Lua scripts, how they are run, and the reader's calls, which are hardly more than scripts.
+ * The Lua scripts, how they are run, and the reader's calls, which are hardly more than scripts (but for append).
  * A script is known to Redis by its SHA-1, which SCRIPT LOAD returns. SCRIPT FLUSH or a restart of
  * Redis makes it unknown: then it is loaded and the very same command sent again (NOSCRIPT means
  * that nothing was run).
@@ -10,8 +10,6 @@
 #include "base/failpoint.h"
 #include "lua_stamp.h"
 
-#include <assert.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,10 +47,12 @@ static const struct script_word {
 		"has another head than standpipe left there: the keeper mends it; is it running?" },
 	{ "MOVED", STREAM_E_MOVED,
 		"has another head than expected: the position must be derived anew" },
+	{ "BARRED", STREAM_E_UNPREPARED,
+		"cannot be appended to, there is a key with its name and \":append\" behind it: DEL or RENAME that" },
 };
 
 /* SCRIPT LOAD; keeps the SHA-1. */
-static enum stream_status load(struct stream *s, enum stream_script script, struct err *err)
+enum stream_status script_load(struct stream *s, enum stream_script script, struct err *err)
 {
 	enum stream_status status;
 	redisReply *reply;
@@ -70,9 +70,14 @@ static enum stream_status load(struct stream *s, enum stream_script script, stru
 	return STREAM_OK;
 }
 
+enum stream_status script_ready(struct stream *s, enum stream_script script, struct err *err)
+{
+	return s->sha[script][0] ? STREAM_OK : script_load(s, script, err);
+}
+
 enum stream_status script_begin(struct stream *s, enum stream_script script, struct err *err)
 {
-	enum stream_status status = s->sha[script][0] ? STREAM_OK : load(s, script, err);
+	enum stream_status status = script_ready(s, script, err);
 
 	if (status != STREAM_OK)
 		return status;
@@ -85,25 +90,20 @@ enum stream_status script_begin(struct stream *s, enum stream_script script, str
 }
 
 /* Loads the script while the command stays as it was, then sends that again. */
-static enum stream_status load_and_repeat(
-	struct stream *s, enum stream_script script, struct err *err)
+static enum stream_status load_and_repeat(struct stream *s, enum stream_script script, struct err *err)
 {
-	char *command = s->command;
-	size_t command_bytes = s->command_bytes;
+	struct buf command = s->command;
 	int64_t timeout_us = s->timeout_us;
 	enum stream_half half = s->half;
 	enum stream_status status;
 
-	s->command = NULL;
+	s->command = (struct buf)BUF_INIT;
 	s->half = HALF_NONE;
-	status = load(s, script, err);
-	if (status != STREAM_OK) {
-		redisFreeCommand(command);
-		return status;
-	}
-	redisFreeCommand(s->command);
+	status = script_load(s, script, err);
+	buf_done(&s->command);
 	s->command = command;
-	s->command_bytes = command_bytes;
+	if (status != STREAM_OK)
+		return status;
 	s->timeout_us = timeout_us;
 	s->half = half;
 	return stream_send_again(s, err);
@@ -129,6 +129,16 @@ static enum stream_status judge_words(struct stream *s, redisReply **reply, stru
 	return stream_bad_reply(s, *reply, err);
 }
 
+enum stream_status script_judge(struct stream *s, redisReply **reply, struct err *err)
+{
+	redisReply *r = *reply;
+
+	if (r->type != REDIS_REPLY_ERROR)
+		return judge_words(s, reply, err);
+	*reply = NULL;
+	return stream_judge(s, r, err);
+}
+
 enum stream_status script_result(
 	struct stream *s, enum stream_script script, redisReply **ret, struct err *err)
 {
@@ -142,14 +152,7 @@ enum stream_status script_result(
 		if (status == STREAM_OK)
 			status = stream_receive_any(s, ret, err);
 	}
-	if (status != STREAM_OK)
-		return status;
-	if ((*ret)->type == REDIS_REPLY_ERROR) {
-		status = stream_judge(s, *ret, err);
-		*ret = NULL;
-		return status;
-	}
-	return judge_words(s, ret, err);
+	return status == STREAM_OK ? script_judge(s, ret, err) : status;
 }
 
 #ifdef FAILPOINTS
@@ -211,64 +214,6 @@ enum stream_status stream_want_epoch(
 	args_str(s, host);
 	args_str(s, start);
 	status = script_run(s, SCRIPT_want, &r, err);
-	if (status == STREAM_OK)
-		freeReplyObject(r);
-	return status;
-}
-
-/* XADD must not fail half-way through the script: ids ascend, in one epoch, from `expected` on. */
-static bool ids_ascend(struct stream_id expected, const struct stream_pack *packs, int n_packs)
-{
-	struct stream_id last = expected;
-
-	for (int i = 0; i < n_packs; i++) {
-		if (stream_id_cmp(packs[i].id, last) <= 0 || packs[i].id.epoch != packs[0].id.epoch)
-			return false;
-		last = packs[i].id;
-	}
-	return n_packs > 0;
-}
-
-enum stream_status stream_append_send(struct stream *s, struct stream_id expected,
-	uint64_t first_ordinal, const struct stream_pack *packs, int n_packs, struct err *err)
-{
-	enum stream_status status;
-	uint64_t n_events = 0;
-
-	if (!ids_ascend(expected, packs, n_packs)) {
-		err_set(err,
-			"stream %s: ids to append do not ascend from %" PRIu64 "-%" PRIu64
-			": the position must be derived anew",
-			s->options.name, expected.epoch, expected.seq);
-		return STREAM_E_MOVED;
-	}
-	status = script_begin(s, SCRIPT_append, err);
-	if (status != STREAM_OK)
-		return status;
-	for (int i = 0; i < n_packs; i++)
-		n_events += packs[i].n_events;
-	args_id(s, expected);
-	args_u64(s, first_ordinal);
-	args_u64(s, packs[0].id.epoch);
-	args_u64(s, n_events);
-	for (int i = 0; i < n_packs; i++) {
-		args_id(s, packs[i].id);
-		args_bytes(s, packs[i].bytes);
-	}
-	status = stream_send(s, stream_reply_timeout_us(s), err);
-	if (status == STREAM_OK)
-		s->half = HALF_APPEND;
-	return status;
-}
-
-enum stream_status stream_append_result(struct stream *s, struct err *err)
-{
-	enum stream_status status;
-	redisReply *r;
-
-	assert(!s->c || s->half == HALF_APPEND);
-	status = script_result(s, SCRIPT_append, &r, err);
-	s->half = HALF_NONE;
 	if (status == STREAM_OK)
 		freeReplyObject(r);
 	return status;

@@ -37,6 +37,7 @@ struct stream_fixture {
 	struct stream_id head;
 	uint64_t ordinal, byte;
 	bool stop; /* the waiter says WAIT_STOP as soon as a reply is awaited */
+	bool stop_when_sent; /* the same, from when an append has been sent */
 };
 
 static inline enum wait_result wait_or_stop(void *ctx, int fd, short events, int64_t deadline_us)
@@ -197,6 +198,7 @@ static inline enum stream_status append(struct stream_fixture *f, int n, size_t 
 
 	build(f, bufs, packs, n, size);
 	status = stream_append_send(f->s, f->head, f->ordinal, packs, n, &f->err);
+	f->stop = f->stop || f->stop_when_sent;
 	if (status == STREAM_OK)
 		status = stream_append_result(f->s, &f->err);
 	for (int i = 0; i < n; i++) {

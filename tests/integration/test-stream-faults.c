@@ -53,16 +53,75 @@ static void test_noscript(struct stream_fixture *f)
 		"so do the other scripts");
 }
 
+/* Nothing but n entries under the stream's name: no second name, no second group. */
+static bool as_before(struct stream_fixture *f, long long n)
+{
+	return entries_there(f) == n && direct(f, "EXISTS events:append")->integer == 0 &&
+		direct(f, "XINFO GROUPS events")->elements == 1;
+}
+
+/* What a writer that is refused leaves, and where in the transaction it may be refused. */
+static void test_gate(struct stream_fixture *f)
+{
+	struct stream_id stale;
+	enum stream_status status;
+
+	fresh(f, 0);
+	append(f, 1, 1000);
+	stale = f->head;
+	append(f, 2, 1000);
+	ok(as_before(f, 3), "an append leaves no second name and no second group");
+	f->head = stale;
+	ok(append(f, 2, 1000) == STREAM_E_MOVED && as_before(f, 3), "nor does one that is refused");
+	direct(f, "SCRIPT FLUSH");
+	ok(append(f, 2, 1000) == STREAM_E_MOVED && as_before(f, 3),
+		"a writer with a stale head adds nothing when Redis has forgotten the script");
+	f->head.seq += 2 * EVENTS;
+	direct(f, "SET events:append x");
+	status = append(f, 2, 1000);
+	ok(status == STREAM_E_UNPREPARED && strstr(f->err.text, "DEL or RENAME") && entries_there(f) == 3,
+		"a key in the way: refused, with what to do: %s", f->err.text);
+	direct(f, "DEL events:append");
+	direct(f, "XGROUP CREATE events events:append 0");
+	status = append(f, 2, 1000);
+	ok(status == STREAM_E_DOWN && strstr(f->err.text, "XGROUP DESTROY") && entries_there(f) == 3,
+		"a group in the way: the same: %s", f->err.text);
+	direct(f, "XGROUP DESTROY events events:append");
+	ok(stream_connect(f->s, &f->err) == STREAM_OK && append(f, 1, 1000) == STREAM_OK && as_before(f, 4),
+		"without them it goes on");
+}
+
+/* A right is missing for one command of the transaction: before it runs, or within the script. */
+static void test_gate_rights(struct stream_fixture *f)
+{
+	static const char *const commands[] = { "multi", "exec", "xadd", "renamenx", "xgroup|create", "hset" };
+
+	fresh(f, 0);
+	append(f, 1, 1000);
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		enum stream_status status;
+
+		direct(f, "ACL SETUSER default -%s", commands[i]);
+		status = append(f, 2, 1000);
+		direct(f, "ACL SETUSER default +@all");
+		ok(status == STREAM_E_DOWN && strstr(f->err.text, "ACL SETUSER") &&
+				stream_connect(f->s, &f->err) == STREAM_OK && as_before(f, 1),
+			"without the right to %s nothing is added and the stream keeps its name: %s", commands[i],
+			f->err.text);
+	}
+	ok(append(f, 2, 1000) == STREAM_OK && as_before(f, 3), "with all rights the same packs go in");
+}
+
 static void test_reply_lost(struct stream_fixture *f)
 {
 	struct stream_state state;
 
 	fresh(f, 0);
 	append(f, 1, 1000);
-	f->stop = true;
+	f->stop_when_sent = true;
 	ok(append(f, 2, 1000) == STREAM_E_STOP,
 		"a stop while the reply is awaited is told as stop");
-	f->stop = false;
+	f->stop = f->stop_when_sent = false;
 	ok(append(f, 2, 1000) == STREAM_E_DOWN,
 		"and the connection with the half-read reply is gone");
 	ok(stream_connect(f->s, &f->err) == STREAM_OK && append(f, 2, 1000) == STREAM_E_MOVED &&
@@ -330,6 +389,8 @@ int main(void)
 		return done();
 	test_full(&f);
 	test_noscript(&f);
+	test_gate(&f);
+	test_gate_rights(&f);
 	test_reply_lost(&f);
 	test_stopped_redis(&f);
 	test_replies(&f);
