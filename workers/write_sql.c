@@ -23,15 +23,14 @@ const struct pg_stmt sql_actors_check = { "actors_check",
  * IS TRUE: without it the planner would make a join of IN, and a join is a loop in a loop in this session. */
 const struct pg_stmt sql_keys = { "keys",
 	"WITH u AS MATERIALIZED (\n"
-	"  SELECT u.*, EXISTS (SELECT FROM bsky.keys k WHERE k.rkey = u.rkey AND k.actor = u.actor AND k.kind = u.kind) AS there\n"
-	"  FROM (SELECT unnest($1::bigint[]) AS rkey, unnest($2::bigint[]) AS actor, unnest($3::smallint[]) AS kind,\n"
+	"  SELECT unnest($1::bigint[]) AS rkey, unnest($2::bigint[]) AS actor, unnest($3::smallint[]) AS kind,\n"
 	"    unnest($4::text[]) AS rkey_text, unnest($5::boolean[]) AS own, unnest($6::bigint[]) AS child_rkey,\n"
-	"    unnest($7::bigint[]) AS child_actor, unnest($8::smallint[]) AS child_kind) AS u),\n"
+	"    unnest($7::bigint[]) AS child_actor, unnest($8::smallint[]) AS child_kind),\n"
 	"made AS (INSERT INTO bsky.keys (rkey, actor, kind, rkey_text)\n"
-	"  SELECT rkey, actor, kind, rkey_text FROM u WHERE NOT there ON CONFLICT DO NOTHING RETURNING rkey, actor, kind)\n"
+	"  SELECT rkey, actor, kind, rkey_text FROM u ON CONFLICT DO NOTHING RETURNING rkey, actor, kind)\n"
 	"INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind, next_retry)\n"
 	"SELECT rkey, actor, kind, child_rkey, child_actor, child_kind, now() + interval '5 s' FROM u\n"
-	"WHERE NOT own AND NOT there AND ((rkey, actor, kind) IN (SELECT rkey, actor, kind FROM made)) IS TRUE\n"
+	"WHERE NOT own AND ((rkey, actor, kind) IN (SELECT rkey, actor, kind FROM made)) IS TRUE\n"
 	"ON CONFLICT DO NOTHING" };
 
 const struct pg_stmt sql_repos = { "repos",

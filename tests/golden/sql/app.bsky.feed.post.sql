@@ -12,15 +12,14 @@ RETURNING t.xmax = 0;
 --
 -- In the transaction before it, what its foreign keys refer to, and the pending rows of what is missing:
 -- WITH u AS MATERIALIZED (
---   SELECT u.*, EXISTS (SELECT FROM bsky.keys k WHERE k.rkey = u.rkey AND k.actor = u.actor AND k.kind = u.kind) AS there
---   FROM (SELECT unnest($1::bigint[]) AS rkey, unnest($2::bigint[]) AS actor, unnest($3::smallint[]) AS kind,
+--   SELECT unnest($1::bigint[]) AS rkey, unnest($2::bigint[]) AS actor, unnest($3::smallint[]) AS kind,
 --     unnest($4::text[]) AS rkey_text, unnest($5::boolean[]) AS own, unnest($6::bigint[]) AS child_rkey,
---     unnest($7::bigint[]) AS child_actor, unnest($8::smallint[]) AS child_kind) AS u),
+--     unnest($7::bigint[]) AS child_actor, unnest($8::smallint[]) AS child_kind),
 -- made AS (INSERT INTO bsky.keys (rkey, actor, kind, rkey_text)
---   SELECT rkey, actor, kind, rkey_text FROM u WHERE NOT there ON CONFLICT DO NOTHING RETURNING rkey, actor, kind)
+--   SELECT rkey, actor, kind, rkey_text FROM u ON CONFLICT DO NOTHING RETURNING rkey, actor, kind)
 -- INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind, next_retry)
 -- SELECT rkey, actor, kind, child_rkey, child_actor, child_kind, now() + interval '5 s' FROM u
--- WHERE NOT own AND NOT there AND ((rkey, actor, kind) IN (SELECT rkey, actor, kind FROM made)) IS TRUE
+-- WHERE NOT own AND ((rkey, actor, kind) IN (SELECT rkey, actor, kind FROM made)) IS TRUE
 -- ON CONFLICT DO NOTHING
 --
 -- After it, the end of the pending rows of the records that it brought:
