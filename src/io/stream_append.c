@@ -161,25 +161,6 @@ static bool forgotten(const redisReply *exec)
 		strncmp(exec->element[0]->str, "NOSCRIPT", 8) == 0;
 }
 
-/* Redis forgot the script: the same transaction once more. */
-static enum stream_status load_and_repeat(struct stream *s, struct err *err)
-{
-	struct buf command = s->command;
-	enum stream_status status;
-
-	s->command = (struct buf)BUF_INIT;
-	s->half = HALF_NONE;
-	status = script_load(s, SCRIPT_append, err);
-	if (status == STREAM_OK)
-		status = open_transaction(s, err);
-	buf_done(&s->command);
-	s->command = command;
-	if (status != STREAM_OK)
-		return status;
-	s->half = HALF_APPEND;
-	return stream_send_again(s, err);
-}
-
 /* Takes the gate's reply out of EXEC's, which it frees. */
 static redisReply *take_gate(redisReply *exec)
 {
@@ -200,7 +181,7 @@ enum stream_status stream_append_result(struct stream *s, struct err *err)
 	status = receive_exec(s, &r, err);
 	if (status == STREAM_OK && forgotten(r)) {
 		freeReplyObject(r);
-		status = load_and_repeat(s, err);
+		status = script_load_and_repeat(s, SCRIPT_append, open_transaction, err);
 		if (status == STREAM_OK)
 			status = receive_exec(s, &r, err);
 	}

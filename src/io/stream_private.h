@@ -125,8 +125,9 @@ void stream_take_entries(struct stream_entries *ret, redisReply *reply, const re
 
 /* Loads the script if this stream never did. */
 enum stream_status script_ready(struct stream *s, enum stream_script script, struct err *err) NODISCARD;
-/* Loads it, whether it did or not. */
-enum stream_status script_load(struct stream *s, enum stream_script script, struct err *err) NODISCARD;
+/* Redis forgot the script: loads it, calls `first` unless that is NULL, and sends the last command, whole, once more. */
+enum stream_status script_load_and_repeat(struct stream *s, enum stream_script script,
+	enum stream_status (*first)(struct stream *s, struct err *err), struct err *err) NODISCARD;
 /* The status of a script's reply; unless it is STREAM_OK the reply is freed. */
 enum stream_status script_judge(struct stream *s, redisReply **reply, struct err *err) NODISCARD;
 /* Loads the script if this stream never did and begins its command; args_* may follow. */

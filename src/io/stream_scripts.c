@@ -52,7 +52,7 @@ static const struct script_word {
 };
 
 /* SCRIPT LOAD; keeps the SHA-1. */
-enum stream_status script_load(struct stream *s, enum stream_script script, struct err *err)
+static enum stream_status load(struct stream *s, enum stream_script script, struct err *err)
 {
 	enum stream_status status;
 	redisReply *reply;
@@ -72,7 +72,7 @@ enum stream_status script_load(struct stream *s, enum stream_script script, stru
 
 enum stream_status script_ready(struct stream *s, enum stream_script script, struct err *err)
 {
-	return s->sha[script][0] ? STREAM_OK : script_load(s, script, err);
+	return s->sha[script][0] ? STREAM_OK : load(s, script, err);
 }
 
 enum stream_status script_begin(struct stream *s, enum stream_script script, struct err *err)
@@ -89,8 +89,8 @@ enum stream_status script_begin(struct stream *s, enum stream_script script, str
 	return STREAM_OK;
 }
 
-/* Loads the script while the command stays as it was, then sends that again. */
-static enum stream_status load_and_repeat(struct stream *s, enum stream_script script, struct err *err)
+enum stream_status script_load_and_repeat(struct stream *s, enum stream_script script,
+	enum stream_status (*first)(struct stream *s, struct err *err), struct err *err)
 {
 	struct buf command = s->command;
 	int64_t timeout_us = s->timeout_us;
@@ -99,7 +99,9 @@ static enum stream_status load_and_repeat(struct stream *s, enum stream_script s
 
 	s->command = (struct buf)BUF_INIT;
 	s->half = HALF_NONE;
-	status = script_load(s, script, err);
+	status = load(s, script, err);
+	if (status == STREAM_OK && first)
+		status = first(s, err);
 	buf_done(&s->command);
 	s->command = command;
 	if (status != STREAM_OK)
@@ -148,7 +150,7 @@ enum stream_status script_result(
 		strncmp((*ret)->str, "NOSCRIPT", 8) == 0) {
 		freeReplyObject(*ret);
 		*ret = NULL;
-		status = load_and_repeat(s, script, err);
+		status = script_load_and_repeat(s, script, NULL, err);
 		if (status == STREAM_OK)
 			status = stream_receive_any(s, ret, err);
 	}
