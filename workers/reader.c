@@ -78,6 +78,10 @@ static void follow(struct reader *r, enum source_fate fate, const struct err *er
 			reader_event(r, EV_LINK_PROVEN);
 		return;
 	}
+	if (fate == SOURCE_LIVE) {
+		reader_event(r, EV_LINK_DECIDED);
+		return;
+	}
 	set_ended(r, WEBSOCKET_CLOSE_PROTOCOL, err);
 	if (fate == SOURCE_HALT)
 		log_error("source.halted", "url=%s error=%s", r->request, LOG_QUOTED(err->text));
@@ -232,6 +236,16 @@ static enum link_event halt(struct reader *r)
 	return EV_LINK_NONE;
 }
 
+/* Read only after the keeper wrote it down, where "live" is cannot be forgotten with Redis. */
+static enum link_event note_live(struct reader *r)
+{
+	r->was_open = false; /* it was a question, not a connection that was lost */
+	drop_connection(r, 1000);
+	snprintf(r->want_host, sizeof r->want_host, "%s", r->position.host);
+	snprintf(r->want_start, sizeof r->want_start, "%" PRIu64, reader_source_live(r->source));
+	return reader_ask_epoch(r);
+}
+
 /* The stream is not where we thought: what was not appended comes again from the source. */
 static enum link_event abandon(struct reader *r)
 {
@@ -274,6 +288,7 @@ static const struct edge {
 			[EV_LINK_DERIVED] = {connect_source, LINK_CONNECT},
 			[EV_LINK_UNFIT] = {reader_retry, LINK_REDIS},
 			[EV_LINK_FOREIGN] = {reader_seek, LINK_SEEK},
+			[EV_LINK_DECIDED] = {reader_ask_epoch, LINK_EPOCH},
 			[EV_LINK_STALE] = {nothing, LINK_REDIS},
 			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
 		},
@@ -293,6 +308,7 @@ static const struct edge {
 			[EV_LINK_DERIVED] = {connect_source, LINK_CONNECT},
 			[EV_LINK_UNFIT] = {reader_retry, LINK_REDIS},
 			[EV_LINK_FOREIGN] = {reader_await_epoch, LINK_EPOCH},
+			[EV_LINK_DECIDED] = {reader_await_epoch, LINK_EPOCH},
 			[EV_LINK_STALE] = {nothing, LINK_EPOCH},
 			[EV_LINK_DRAIN] = {finish, LINK_STOPPED},
 		},
@@ -312,6 +328,7 @@ static const struct edge {
 	[LINK_PROVE] =
 		{
 			[EV_LINK_PROVEN] = {proven, LINK_STREAM},
+			[EV_LINK_DECIDED] = {note_live, LINK_EPOCH},
 			[EV_LINK_CLOSED] = {back_off, LINK_BACKOFF},
 			[EV_LINK_HALT] = {halt, LINK_HALTED},
 			[EV_LINK_STALE] = {abandon, LINK_REDIS},

@@ -18,7 +18,7 @@
 #define LINK_STATES(X)                                                                             \
 	X(REDIS)   /* the position is to be derived: Redis, its settings, the keeper */            \
 	X(SEEK)    /* another host is asked where its stream stood at our last event */            \
-	X(EPOCH)   /* the keeper was asked for an epoch at another host */                         \
+	X(EPOCH)   /* the keeper was asked for an epoch, at another host or where "live" is */     \
 	X(BACKOFF) /* until the next attempt */                                                    \
 	X(CONNECT)                                                                                 \
 	X(PROVE)   /* connected, the first numbered frame decides */                               \
@@ -33,7 +33,7 @@
 	X(UNFIT)   /* Redis cannot tell it now; retry_us says when to ask again */                 \
 	X(FOREIGN) /* the epoch's host is none of ours, or given up */                             \
 	X(ANSWERED) /* SEEK: step says how */                                                      \
-	X(DECIDED) /* SEEK: want_start is known */                                                 \
+	X(DECIDED) /* want_host and want_start are known */                                        \
 	X(OPENED)                                                                                  \
 	X(PROVEN)                                                                                  \
 	X(CLOSED)  /* by whomever; ended says why */                                               \
@@ -71,7 +71,7 @@ struct reader {
 
 	struct stream_state position;
 	int url;		       /* index of the epoch's host in source.urls */
-	char want_host[256];	       /* SEEK, EPOCH: what the keeper is asked for */
+	char want_host[256];	       /* what the keeper is, or is to be, asked for */
 	char want_start[32];
 	struct reader_search search;
 	enum search_step step;

@@ -102,6 +102,13 @@ static bool other_host(const struct reader *r, char *ret, size_t size)
 	return false;
 }
 
+/* Was an epoch asked for that starts where "live" is at the very host, and nothing has begun meanwhile? */
+static bool awaits_live(const struct reader *r)
+{
+	return strcmp(r->position.host, r->want_host) == 0 && strcmp(r->position.start, "live") == 0 &&
+		strcmp(r->want_start, "live") != 0 && r->position.head.epoch == 0;
+}
+
 /* Is the epoch's host the one to connect to? Fills in want_host if not. */
 static enum link_event judge_host(struct reader *r)
 {
@@ -110,6 +117,8 @@ static enum link_event judge_host(struct reader *r)
 
 	if (url >= 0) {
 		r->url = url;
+		if (asked && awaits_live(r))
+			return EV_LINK_DECIDED;
 		if (asked && (strcmp(r->position.host, r->want_host) == 0 ||
 				     clock_mono_us() >= r->want_until_us)) {
 			r->want_host[0] = '\0'; /* it is there, or the keeper has other cares: try
@@ -182,28 +191,36 @@ enum link_event reader_retry(struct reader *r)
 /* Asks the keeper, once; then looks from time to time whether it is done. */
 enum link_event reader_ask_epoch(struct reader *r)
 {
+	bool elsewhere = strcmp(r->want_host, r->position.host) != 0;
 	enum stream_status status;
 	struct err err;
 
-	log_warning("reader.epoch_wanted", "host=%s start=%s now=%s failed_attempts=%u", r->want_host, r->want_start,
-		r->position.host, r->n_failed);
+	log_write(elsewhere ? LOG_WARNING : LOG_NOTICE, "reader.epoch_wanted",
+		"host=%s start=%s now=%s failed_attempts=%u", r->want_host, r->want_start, r->position.host,
+		r->n_failed);
 	status = stream_want_epoch(r->stream, r->want_host, r->want_start, &err);
 	if (status != STREAM_OK) {
-		r->want_host[0] = '\0';
+		if (elsewhere)
+			r->want_host[0] = '\0';
 		return reader_unfit(r, status, &err);
 	}
 	r->want_until_us = clock_mono_us() + EPOCH_PATIENCE_US;
-	child_set_state(r->child, CHILD_WAITING, "the keeper to open an epoch at another host");
+	child_set_state(r->child, CHILD_WAITING, elsewhere ? "the keeper to open an epoch at another host"
+							   : "the keeper to write down where \"live\" is");
 	reader_arm(r->timer, KEEPER_RETRY_US);
 	return EV_LINK_NONE;
 }
 
 enum link_event reader_await_epoch(struct reader *r)
 {
-	if (clock_mono_us() >= r->want_until_us && complaint_due(&r->no_epoch))
+	bool overdue = clock_mono_us() >= r->want_until_us;
+
+	if (overdue && complaint_due(&r->no_epoch))
 		log_warning("reader.epoch_overdue",
 			"host=%s way_out=\"is the keeper running and PostgreSQL there?\"%s", r->want_host,
 			r->no_epoch.repeated);
+	if (overdue && awaits_live(r))
+		return reader_ask_epoch(r); /* Redis may have forgotten it */
 	reader_arm(r->timer, KEEPER_RETRY_US);
 	return EV_LINK_NONE;
 }

@@ -34,6 +34,7 @@ enum place {
 	PLACE_KNOWN, /* we have it: the resend that a cursor asks for */
 	PLACE_FELL,  /* an error of the source */
 	PLACE_BELOW, /* the host is behind the stream */
+	PLACE_LIVE,  /* where an epoch is to start */
 };
 
 struct reader_source {
@@ -51,6 +52,8 @@ struct reader_source {
 	uint64_t
 		last; /* newest seq taken; before the first: what is below or equal is not wanted */
 	uint64_t n_frames;
+	uint64_t live;  /* seq of the frame that was asked for without a cursor */
+	bool asks_live; /* nothing was ever read, and where to begin is not known */
 	bool continues; /* the epoch has a head, which the source must repeat */
 	bool jumps;     /* a fresh epoch whose beginning need not meet the end of the one before */
 	bool exact;     /* a fresh epoch that begins at a given seq, */
@@ -88,6 +91,11 @@ bool reader_source_proven(const struct reader_source *s)
 	return s->proven;
 }
 
+uint64_t reader_source_live(const struct reader_source *s)
+{
+	return s->live;
+}
+
 uint64_t reader_source_frames(const struct reader_source *s)
 {
 	return s->n_frames;
@@ -105,7 +113,8 @@ bool reader_source_begin(
 	s->continues = state->head.epoch == state->epoch;
 	s->exact = !s->continues && state->start[0] >= '0' && state->start[0] <= '9';
 	s->jumps = !s->continues && !s->exact && state->head.epoch != 0;
-	s->repeats = s->exact && start > 0 && state->head.epoch != 0;
+	s->asks_live = state->head.epoch == 0 && strcmp(state->start, "live") == 0;
+	s->repeats = s->exact && start > 0 && s->epoch > 1;
 	s->proven = s->before_seen = false;
 	s->n_frames = 0;
 	s->n_connections++;
@@ -123,6 +132,8 @@ static enum place place_of(struct reader_source *s, uint64_t seq)
 
 	if (s->proven)
 		return seq > s->last ? PLACE_NEXT : PLACE_FELL;
+	if (s->asks_live)
+		return PLACE_LIVE;
 	if (!s->continues) {
 		if (seq <= s->last)
 			return seq == s->last ? PLACE_KNOWN : PLACE_BELOW;
@@ -352,6 +363,9 @@ static enum source_fate take_numbered(struct reader_source *s, struct event *e, 
 			"If it was reset: stop, and `standpipe rewind oldest`",
 			e->seq, s->last);
 		return SOURCE_HALT;
+	case PLACE_LIVE:
+		s->live = e->seq;
+		return SOURCE_LIVE;
 	case PLACE_GAP:
 		record_gap(s, e->seq);
 		break;

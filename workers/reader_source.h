@@ -4,7 +4,8 @@
  *
  * Every connection begins with reader_source_begin and the state of the stream. In an epoch that
  * already has events the source must repeat the head (the cursor is head - 1); what it cannot prove
- * becomes a gap, which rides in front of the first event after it. Malformed frames drop the
+ * becomes a gap, which rides in front of the first event after it. Where "live" is when nothing was ever
+ * read, the first frame tells; it is taken once that is the start of an epoch, which outlives Redis and us. Malformed frames drop the
  * connection twice; the third time they ride as `bad` in front of the next frame, and reading goes
  * on. Owns: the memory of malformed frames, for the life of the process. Invariant: what goes to
  * the packs rises in seq. Errors: enum source_fate. Must not know: sockets, Redis, the loop.
@@ -23,6 +24,7 @@ enum source_fate {
 	SOURCE_DROP, /* drop the connection, read again from the head; err says why */
 	SOURCE_HALT, /* the host contradicts the stream: a person must look; err says what and the
 			way out */
+	SOURCE_LIVE, /* this frame is what "live" means: it is to be read again, under an epoch that starts at it */
 };
 
 /* conf, stats and pack are borrowed. */
@@ -48,6 +50,8 @@ void reader_source_broken(struct reader_source *s, const char *reason);
 bool reader_source_skips_big(const struct reader_source *s);
 /* True once the position of this connection is proven, or its gap is recorded. */
 bool reader_source_proven(const struct reader_source *s);
+/* After SOURCE_LIVE: seq of that frame. */
+uint64_t reader_source_live(const struct reader_source *s);
 /* Frames taken on this connection. */
 uint64_t reader_source_frames(const struct reader_source *s);
 

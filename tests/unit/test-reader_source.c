@@ -14,7 +14,7 @@
 
 /* frames: N = #identity with that seq, uN = unknown type, O = #info OutdatedCursor, F = error
  * FutureCursor, S = error ConsumerTooSlow, x = garbage, y = other garbage, t = text message. fates:
- * one letter each: o = ok, d = drop the connection, h = halt. */
+ * one letter each: o = ok, d = drop the connection, h = halt, l = live is here. */
 static const struct position {
 	const char *claim;
 	uint64_t epoch;
@@ -46,8 +46,14 @@ static const struct position {
 		"ooo", "500:identity 9007199254740991:identity", true },
 	{ "a head of 1 is asked for with cursor 0", 1, { 1, 1 }, "live", "0", "1 2", "oo",
 		"2:identity", true },
-	{ "a new installation begins live without a cursor", 1, { 0, 0 }, "live", "none", "77 78",
-		"oo", "77:identity 78:identity", true },
+	{ "a new installation asks without a cursor where live is, and takes nothing yet", 1, { 0, 0 }, "live", "none",
+		"O u77", "ol", "", false },
+	{ "it begins there, under an epoch of its own", 2, { 0, 0 }, "77", "76", "77 78", "oo",
+		"77:identity 78:identity", true },
+	{ "and must see that frame, whatever it had read when all but the epoch was lost", 2, { 0, 0 }, "77", "76", "80",
+		"o", "80:gap(2-76 80 unproven) 80:identity", true },
+	{ "live after another database's events is a gap", 2, { 1, 10 }, "live", "none", "77 78", "oo",
+		"77:gap(1-10 77 new_epoch) 77:identity 78:identity", true },
 	{ "or at the oldest", 1, { 0, 0 }, "oldest", "0", "O 500", "oo", "500:identity", true },
 	{ "or at a seq, and drops what an inclusive host sends before", 1, { 0, 0 }, "100", "99",
 		"99 100 101", "ooo", "100:identity 101:identity", true },
@@ -150,7 +156,7 @@ static char feed(struct reader_source *s, const char *word)
 		numbered(&b, "#identity", strtoull(word, NULL, 10));
 	fate = reader_source_message(s, buf_slice(&b), *word != 't', &err);
 	buf_done(&b);
-	return "odh"[fate];
+	return "odhl"[fate];
 }
 
 /* Feeds a script; writes the fates. */
