@@ -407,8 +407,9 @@ static void on_stale(void *ctx, enum stream_status status, const char *text)
 {
 	struct reader *r = ctx;
 
-	log_warning("reader.position_lost", "status=%s action=derive_anew error=%s",
-		stream_status_name(status), LOG_QUOTED(text));
+	/* the epoch we asked for comes to our ears like any other */
+	log_write(r->state == LINK_EPOCH ? LOG_DEBUG : LOG_WARNING, "reader.position_lost",
+		"status=%s action=derive_anew error=%s", stream_status_name(status), LOG_QUOTED(text));
 	reader_event(r, EV_LINK_STALE);
 }
 

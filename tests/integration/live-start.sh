@@ -33,6 +33,7 @@ is "no watermark was written" "$(sql 'select epoch, seq from standpipe.watermark
 kill -CONT $(pids_of worker)
 ok "everything up to the last frame is committed" wait_committed "$last" 60
 is "from the first one on, each once" "$(sql 'select events, lost from standpipe.watermark')" "$((last - begin + 1))|0"
+none "an epoch that was asked for is no lost position" "$(grep reader.position_lost "$T/standpipe.log")"
 is "and there is no gap" "$(sql 'select count(*) from standpipe.gaps')" 0
 ok "fsck finds nothing wrong" standpipe fsck
 plan
