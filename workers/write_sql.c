@@ -20,6 +20,8 @@ const struct pg_stmt sql_actors_check = { "actors_check",
  * the content. And who brings the content has waited here for the maker of the key, whose pending row it then sees
  * and ends; so no row is left of a parent that is there. Both tables are filled in key order, so two workers cannot
  * deadlock. The keeper looks for the first time after 5 s: most parents that come at all have come by then.
+ * A key that was not there had no pending row, its foreign key says so: that insert need not look (15 instead of
+ * 20 us a row).
  * IS TRUE: without it the planner would make a join of IN, and a join is a loop in a loop in this session. */
 const struct pg_stmt sql_keys = { "keys",
 	"WITH u AS MATERIALIZED (\n"
@@ -30,8 +32,7 @@ const struct pg_stmt sql_keys = { "keys",
 	"  SELECT rkey, actor, kind, rkey_text FROM u ON CONFLICT DO NOTHING RETURNING rkey, actor, kind)\n"
 	"INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind, next_retry)\n"
 	"SELECT rkey, actor, kind, child_rkey, child_actor, child_kind, now() + interval '5 s' FROM u\n"
-	"WHERE NOT own AND ((rkey, actor, kind) IN (SELECT rkey, actor, kind FROM made)) IS TRUE\n"
-	"ON CONFLICT DO NOTHING" };
+	"WHERE NOT own AND ((rkey, actor, kind) IN (SELECT rkey, actor, kind FROM made)) IS TRUE" };
 
 const struct pg_stmt sql_repos = { "repos",
 	"INSERT INTO bsky.repos AS t (actor, rev, data, commit_cid)\n"

@@ -20,7 +20,6 @@ RETURNING t.xmax = 0;
 -- INSERT INTO standpipe.pending (rkey, actor, kind, child_rkey, child_actor, child_kind, next_retry)
 -- SELECT rkey, actor, kind, child_rkey, child_actor, child_kind, now() + interval '5 s' FROM u
 -- WHERE NOT own AND ((rkey, actor, kind) IN (SELECT rkey, actor, kind FROM made)) IS TRUE
--- ON CONFLICT DO NOTHING
 --
 -- After it, the end of the pending rows of the records that it brought:
 -- DELETE FROM standpipe.pending p USING (
