@@ -5,9 +5,9 @@
  * Every connection begins with reader_source_begin and the state of the stream. In an epoch that
  * already has events the source must repeat the head (the cursor is head - 1); what it cannot prove
  * becomes a gap, which rides in front of the first event after it. Where "live" is when nothing was ever
- * read, the first frame tells; it is taken once that is the start of an epoch, which outlives Redis and us. Malformed frames drop the
- * connection twice; the third time they ride as `bad` in front of the next frame, and reading goes
- * on. Owns: the memory of malformed frames, for the life of the process. Invariant: what goes to
+ * read, the first frame tells; it is taken once that is the start of an epoch, which outlives Redis and us.
+ * Malformed frames drop the connection twice; the third time they ride as `bad` in front of the next frame, and
+ * reading goes on. Owns: the memory of malformed frames, for the life of the process. Invariant: what goes to
  * the packs rises in seq. Errors: enum source_fate. Must not know: sockets, Redis, the loop.
  */
 #ifndef WORKERS_READER_SOURCE_H
